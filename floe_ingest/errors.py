@@ -1,0 +1,161 @@
+"""Every error of floe-ingest, and the category of each.
+
+::
+
+    IngestionError                      permanent   anything below
+    ├── ConfigurationError              configuration
+    │   ├── InvalidConfigError          the YAML file or model: carries every problem with path and line
+    │   ├── SourceConfigurationError    a source's own configuration cannot work
+    │   ├── CatalogConfigurationError   a catalog's properties cannot work
+    │   ├── NotSupportedYetError        a documented field whose behaviour is not there yet
+    │   └── MissingPackageError         an import is missing; carries the pip line (also an ImportError)
+    ├── PluginError                     configuration
+    │   ├── PluginLoadError             a plugin could not be loaded, or does not keep the contract
+    │   ├── PluginConflictError         two plugins claim one source type
+    │   └── PluginHookError             an exception inside a hook: names plugin and hook, chains the cause
+    ├── SourceConnectionError           transient unless its cause says otherwise
+    ├── CatalogConnectionError          transient unless its cause says otherwise
+    ├── SchemaError                     permanent   data and table do not fit; the difference is spelled out
+    └── CommitConflictError             transient   the table changed under a load more often than allowed
+
+A message says what happened, with the value at hand, and what to do. It never holds a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from floe_ingest_hookspecs import ErrorCategory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class IngestionError(Exception):
+    """Base of every error that floe-ingest raises on purpose."""
+
+    category: ClassVar[ErrorCategory] = ErrorCategory.PERMANENT
+
+
+class ConfigurationError(IngestionError):
+    """What the user wrote cannot work."""
+
+    category = ErrorCategory.CONFIGURATION
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing that is wrong in a configuration.
+
+    Arguments:
+        path: where, as ``sources[1].write_mode``; empty for the document itself.
+        message: what is wrong, with the value, what would be valid and the nearest valid word.
+        line: the line in the YAML file, counted from 1; None where there is no file.
+    """
+
+    path: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line is not None else ""
+        return f"{where}{self.path}: {self.message}" if self.path else f"{where}{self.message}"
+
+
+class InvalidConfigError(ConfigurationError):
+    """The configuration has problems; all that were found are in ``problems``."""
+
+    def __init__(self, problems: Sequence[ConfigProblem], origin: str = "The configuration") -> None:
+        self.problems = tuple(problems)
+        self.origin = origin
+        count = len(self.problems)
+        head = f"{origin} has {count} problem{'s' if count != 1 else ''}:"
+        super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
+
+
+class SourceConfigurationError(ConfigurationError):
+    """A source's own configuration cannot work."""
+
+
+class CatalogConfigurationError(ConfigurationError):
+    """A catalog's properties cannot work."""
+
+
+class NotSupportedYetError(ConfigurationError):
+    """A documented field whose behaviour is not there yet. It is refused, never ignored."""
+
+
+class MissingPackageError(ConfigurationError, ImportError):
+    """A package is not installed."""
+
+    def __init__(self, what: str, import_name: str, install: str) -> None:
+        self.import_name = import_name
+        self.install = install
+        super().__init__(f"{what} needs the Python package {import_name!r}. Install it: {install}")
+
+
+class PluginError(IngestionError):
+    """A plugin does not keep the contract."""
+
+    category = ErrorCategory.CONFIGURATION
+
+
+class PluginLoadError(PluginError):
+    """A plugin could not be loaded, or declares what the contract does not know."""
+
+
+class PluginConflictError(PluginError):
+    """Two plugins claim one source type."""
+
+
+class PluginHookError(PluginError):
+    """An exception inside a hook. The cause is chained."""
+
+    def __init__(self, plugin: str, hook: str, error: BaseException) -> None:
+        self.plugin = plugin
+        self.hook = hook
+        super().__init__(f"Plugin {plugin!r} failed in {hook}: {type(error).__name__}: {error}")
+
+
+class SourceConnectionError(IngestionError):
+    """A source cannot be reached or read."""
+
+    category = ErrorCategory.TRANSIENT
+
+
+class CatalogConnectionError(IngestionError):
+    """The catalog cannot be reached."""
+
+    category = ErrorCategory.TRANSIENT
+
+
+class SchemaError(IngestionError):
+    """The data does not fit the table."""
+
+
+class CommitConflictError(IngestionError):
+    """The table changed under a load more often than allowed."""
+
+    category = ErrorCategory.TRANSIENT
+
+
+__all__ = [
+    "CatalogConfigurationError",
+    "CatalogConnectionError",
+    "CommitConflictError",
+    "ConfigProblem",
+    "ConfigurationError",
+    "ErrorCategory",
+    "IngestionError",
+    "InvalidConfigError",
+    "MissingPackageError",
+    "NotSupportedYetError",
+    "PluginConflictError",
+    "PluginError",
+    "PluginHookError",
+    "PluginLoadError",
+    "SchemaError",
+    "SourceConfigurationError",
+    "SourceConnectionError",
+]
