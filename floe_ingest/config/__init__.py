@@ -1,1 +1,42 @@
-"""Placeholder docstring, replaced below."""
+"""The configuration: its models, how it is read and checked, and how its parts are resolved.
+
+``DltIngestionConfig`` is the YAML file, floe's ``PluginRef.config`` and the argument of the Python API.
+It holds ``source_config`` and ``catalog_config`` as they were written; ``resolve_source`` and
+``resolve_catalog`` fill the environment in, so that secrets exist only in what they return.
+"""
+
+from floe_ingest.config.checks import resolve_catalog, resolve_source, validate_config
+from floe_ingest.config.loading import load_config, parse_config
+from floe_ingest.config.models import (
+    DltIngestionConfig,
+    MergeStrategy,
+    ResourceConfig,
+    RetryConfig,
+    SchemaContract,
+    SourceConfig,
+    TableOptions,
+)
+from floe_ingest.config.starter import starter_yaml
+from floe_ingest.config.supported import require_supported
+from floe_ingest.config.transforms import PartitionField, SortField, parse_partition, parse_sort
+
+__all__ = [
+    "DltIngestionConfig",
+    "MergeStrategy",
+    "PartitionField",
+    "ResourceConfig",
+    "RetryConfig",
+    "SchemaContract",
+    "SortField",
+    "SourceConfig",
+    "TableOptions",
+    "load_config",
+    "parse_config",
+    "parse_partition",
+    "parse_sort",
+    "require_supported",
+    "resolve_catalog",
+    "resolve_source",
+    "starter_yaml",
+    "validate_config",
+]

@@ -1,1 +1,13 @@
-"""Placeholder docstring, replaced below."""
+"""The engine: from a configuration to committed tables and a result.
+
+- ``runner`` runs the sources of a configuration, each on its own.
+- ``loading`` loads one source: a dlt pipeline on the Iceberg destination, retried where that helps.
+- ``resources`` prepares what a plugin built; ``bulk`` lands its bulk scans as data files.
+- ``workdir`` keeps the folder of an unfinished run; ``categories`` says what a failure calls for.
+- ``check`` probes sources and the catalog without loading.
+"""
+
+from floe_ingest.engine.check import CatalogReport, CheckReport, SourceReport, check
+from floe_ingest.engine.runner import run
+
+__all__ = ["CatalogReport", "CheckReport", "SourceReport", "check", "run"]

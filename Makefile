@@ -1,0 +1,113 @@
+# Everything here works from a clean checkout: what a target needs is installed into $(VENV) first.
+# `make help` lists the targets, from the `##` comments below.
+
+VENV ?= .venv
+# The first Python that runs and is supported. Say `make PYTHON=... test` to choose.
+IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	"$$python" -c '$(IS_SUPPORTED)' >/dev/null 2>&1 && echo "$$python" && break; done)
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# The pinned versions, so that what is installed is what was tested.
+INSTALL := $(PIP) install --constraint constraints.txt --editable
+# `make unit ARGS="-k partition -x"` reaches pytest.
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+##@ Start here
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: quickstart
+quickstart: $(VENV)/.installed-sql ## Load a bookshop's API, database and files into Iceberg tables, and query them
+	@$(BIN)/python examples/quickstart/quickstart.py
+
+##@ Check
+
+.PHONY: test
+test: lint ## Run everything that a change has to pass: lint, then all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: unit
+unit: $(VENV)/.installed-dev ## Run the unit tests alone
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+.PHONY: docs-test
+docs-test: $(VENV)/.installed-dev ## Check that documentation and code agree, and run the docstrings' examples
+	$(BIN)/python -m pytest tests/docs $(ARGS)
+	$(BIN)/python -m pytest --doctest-modules --import-mode=prepend hookspecs/floe_ingest_hookspecs floe_ingest floe_ingest_sources
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## Check style, format, types, security and import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	MYPYPATH=examples/quickstart $(BIN)/mypy examples/quickstart
+	$(BIN)/bandit -q -r floe_ingest floe_ingest_sources hookspecs
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## Run the benchmarks
+	$(BIN)/python -m pytest benchmarks/ --benchmark-only $(ARGS)
+
+##@ Change
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## Format the code and fix what ruff can fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: constraints
+constraints: ## Write constraints.txt anew, with the newest versions that pyproject.toml allows
+	@$(MAKE) --no-print-directory venv VENV=build/constraints-venv
+	build/constraints-venv/bin/python -m pip --quiet --disable-pip-version-check install --upgrade --editable '.[dev]'
+	{ sed -n '/^#/p' constraints.txt; \
+	  build/constraints-venv/bin/python -m pip --disable-pip-version-check freeze --exclude-editable; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/constraints-venv
+
+##@ Package
+
+.PHONY: venv
+venv: $(BIN)/python ## Make the virtual environment in .venv, with nothing installed
+
+.PHONY: wheel
+wheel: $(VENV)/.installed-dev ## Build the source distribution and the wheel into dist/
+	$(BIN)/python -m build
+
+.PHONY: clean
+clean: ## Delete everything that the targets made
+	rm -rf $(VENV) build dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .coverage coverage.xml examples/quickstart/.out benchmarks/data
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An installation is a file that is newer than what it was made from.
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { \
+		echo 'Python 3.11, 3.12 or 3.13 is needed, and none was found. On Debian: apt-get install python3.11 python3.11-venv' >&2; \
+		exit 1; }
+	@'$(PYTHON)' -c '$(IS_SUPPORTED)' || { \
+		echo 'Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is not one. Say which: make PYTHON=python3.11 ...' >&2; \
+		exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv. On Debian: apt-get install python$$('$(PYTHON)' -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv" >&2; \
+		exit 1; }
+	@'$(PYTHON)' -m venv $(VENV)
+
+$(VENV)/.installed-sql: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing floe-ingest into $(VENV)'
+	@$(INSTALL) '.[sql]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing floe-ingest and its development tools into $(VENV)'
+	@$(INSTALL) '.[dev]'
+	@touch $@ $(VENV)/.installed-sql

@@ -1,0 +1,157 @@
+"""The types of the configuration's fields: what each accepts, and how it says what it does not."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from floe_ingest.config.transforms import parse_partition, parse_sort
+from floe_ingest.config.words import did_you_mean
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_IDENTIFIER = re.compile(r"[\w\-]+")
+
+RESOURCE = "{resource}"
+
+# Types of pydantic errors, as `literal_error` is one.
+REFUSED = "floe_ingest"
+MISSING_VARIABLE = "missing_variable"
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """Return the error with which a validator of this project refuses a value; the value is added later."""
+    return PydanticCustomError(REFUSED, "{message}", {"message": message})
+
+
+def missing_variable(message: str) -> PydanticCustomError:
+    """Return the error for a string whose ``${NAME}`` cannot be filled in."""
+    return PydanticCustomError(MISSING_VARIABLE, "{message}", {"message": message})
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise wrong("should be letters, digits, _ and - only")
+    return value
+
+
+def _destination(value: str) -> str:
+    for placeholder in _PLACEHOLDER.findall(value):
+        if placeholder != "resource":
+            near = did_you_mean(placeholder, ["resource"])
+            raise wrong(f"the only placeholder is {RESOURCE}{near}")
+    parts = value.replace(RESOURCE, "resource").split(".")
+    if len(parts) < 2:
+        raise wrong("should be namespace.table, such as bronze.orders")
+    if not all(_IDENTIFIER.fullmatch(part) for part in parts):
+        raise wrong(
+            f"should be namespace.table, of letters, digits, _ and -, with {RESOURCE} where several "
+            f"resources are loaded"
+        )
+    if parts[-1].lower().startswith("_dlt"):
+        raise wrong("tables that begin with _dlt are kept for the loads' own records; choose another name")
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _column(value: str) -> str:
+    if not value.strip():
+        raise wrong("should be the name of a column")
+    return value
+
+
+def _columns(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise wrong("should name at least one column; leave the key out for none")
+    repeated = sorted({entry for entry in value if value.count(entry) > 1})
+    if repeated:
+        raise wrong(f"names {', '.join(repeated)} more than once")
+    return value
+
+
+def _parsed(parse: Callable[[str], object]) -> Callable[[str], str]:
+    def validate(value: str) -> str:
+        try:
+            return str(parse(value))
+        except ValueError as error:
+            raise wrong(str(error)) from None
+
+    return validate
+
+
+def _property(value: Any) -> Any:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case str():
+            return value
+        case _:
+            raise wrong("should be text, a number, or true or false")
+
+
+def _number(value: Any) -> Any:
+    # To pydantic true is 1, which nobody means who writes it.
+    if isinstance(value, bool):
+        raise wrong("should be a number")
+    return value
+
+
+def _nothing_is(default: Callable[[], Any]) -> Callable[[Any], Any]:
+    return lambda value: default() if value is None else value
+
+
+EmptyIsMapping = BeforeValidator(_nothing_is(dict))
+"""A section whose entries are all commented out is nothing to YAML; here it counts as not written."""
+
+EmptyIsList = BeforeValidator(_nothing_is(list))
+
+NotBool = BeforeValidator(_number)
+
+Name = Annotated[str, Field(min_length=1), AfterValidator(_name)]
+
+DestinationTable = Annotated[str, AfterValidator(_destination)]
+
+Column = Annotated[str, AfterValidator(_column)]
+
+_OneOrMore = BeforeValidator(_listed, json_schema_input_type=str | list[str])
+
+Columns = Annotated[tuple[Column, ...], _OneOrMore, AfterValidator(_columns)]
+
+PartitionFields = Annotated[
+    tuple[Annotated[str, AfterValidator(_parsed(parse_partition))], ...],
+    _OneOrMore,
+    AfterValidator(_columns),
+]
+
+SortFields = Annotated[
+    tuple[Annotated[str, AfterValidator(_parsed(parse_sort))], ...], _OneOrMore, AfterValidator(_columns)
+]
+
+TableProperties = dict[
+    str, Annotated[str, BeforeValidator(_property, json_schema_input_type=str | int | float | bool)]
+]
+
+__all__ = [
+    "MISSING_VARIABLE",
+    "REFUSED",
+    "RESOURCE",
+    "Column",
+    "Columns",
+    "DestinationTable",
+    "EmptyIsList",
+    "EmptyIsMapping",
+    "Name",
+    "NotBool",
+    "PartitionFields",
+    "SortFields",
+    "TableProperties",
+    "missing_variable",
+    "wrong",
+]

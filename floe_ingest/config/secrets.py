@@ -1,0 +1,109 @@
+"""What must not be shown: which keys hold secrets, and the removal of their values from messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus, unquote
+
+from floe_ingest.redaction import MASK, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from floe_ingest.config.locations import Location
+
+_SECRET_KEY = re.compile(
+    r"pass|pwd|secret|token|credential|key|private|auth|sas|signature|dsn|connection|jwt|cookie"
+    r"|header|session|bearer|pin\b",
+    re.IGNORECASE,
+)
+# A URL often holds a password, and as often is a plain address that a message needs.
+_URL_KEY = re.compile(r"url|uri", re.IGNORECASE)
+_MAY_HOLD_CREDENTIALS = re.compile(r"[@?#;=\s]")
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<userinfo>[^\s/]+)@")
+_SHORT = 4
+
+
+def is_secret_key(key: object) -> bool:
+    """Whether a key's name says that its value may be a secret; rather one too many than too few."""
+    return isinstance(key, str) and bool(_SECRET_KEY.search(key) or _URL_KEY.search(key))
+
+
+def mask_urls(text: str) -> str:
+    """Return ``text`` with the user and password of every URL in it removed."""
+    return _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
+
+
+def secret_leaves(value: Any, names: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield every string of a structure that must not be shown.
+
+    That is: what stands at or below a secret-looking key or one of ``names``, and URLs with a user, with
+    their passwords.
+    """
+
+    def walk(node: Any, secret: bool) -> Iterator[str]:
+        if isinstance(node, dict):
+            for key, item in node.items():
+                address = isinstance(item, str) and not _MAY_HOLD_CREDENTIALS.search(item)
+                plain_url = address and isinstance(key, str) and not _SECRET_KEY.search(key)
+                yield from walk(item, secret or key in names or (is_secret_key(key) and not plain_url))
+        elif isinstance(node, (list, tuple)):
+            for item in node:
+                yield from walk(item, secret)
+        elif isinstance(node, str):
+            userinfo = [match["userinfo"] for match in _USERINFO.finditer(node)]
+            if secret or userinfo:
+                yield node
+            for found in userinfo:
+                yield found
+                yield found.partition(":")[2]
+        elif secret and isinstance(node, (int, float)) and not isinstance(node, bool):
+            yield str(node)
+
+    yield from walk(value, secret=False)
+
+
+class Scrubber:
+    """Removes given values from messages, also where they were quoted, escaped or percent-encoded.
+
+    Arguments:
+        values: what must not be shown.
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        forms = {form for value in values for form in _forms(value) if form.strip()}
+        longest_first = sorted(forms, key=lambda form: (-len(form), form))
+        patterns = [_pattern(form) for form in longest_first]
+        self._pattern = re.compile("|".join(patterns)) if patterns else None
+
+    def __repr__(self) -> str:
+        return "Scrubber()"
+
+    def scrub(self, text: str) -> str:
+        """Return ``text`` without the values, and without the users and passwords of URLs."""
+        masked = self._pattern.sub(MASK, text) if self._pattern else text
+        return redact(mask_urls(masked))
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    yield value.strip()
+    yield repr(value)[1:-1]
+    yield json.dumps(value)[1:-1]
+    yield quote(value)
+    yield quote(value, safe="")
+    yield quote_plus(value)
+    yield unquote(value)
+
+
+def _pattern(form: str) -> str:
+    # A value of one or two characters stands in half of all words: only where it stands alone is it one.
+    escaped = re.escape(form)
+    return escaped if len(form) >= _SHORT else rf"(?<!\w){escaped}(?!\w)"
+
+
+def is_secret_location(location: Location, names: frozenset[str] = frozenset()) -> bool:
+    """Whether any key on the way to a location says that what is there may be a secret."""
+    return any(is_secret_key(step) or step in names for step in location)

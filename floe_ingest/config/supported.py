@@ -1,0 +1,99 @@
+"""Documented fields whose behaviour is not there yet. They are refused, never ignored.
+
+``NOT_YET`` is the whole of it: who builds a behaviour deletes its row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest.config.locations import Finding, Location, show_location
+from floe_ingest.errors import NotSupportedYetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from floe_ingest.config.models import DltIngestionConfig, TableOptions
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A field, or single values of it, that cannot be used yet.
+
+    Arguments:
+        field: a field of a source or resource.
+        instead: what to do until then.
+        values: the values that are meant; empty for all.
+    """
+
+    field: str
+    instead: str
+    values: tuple[str, ...] = ()
+
+    def concerns(self, value: Any) -> bool:
+        """Whether this value of the field was written and cannot be used."""
+        return value is not None and (not self.values or value in self.values)
+
+    def message(self, value: Any) -> str:
+        """Return the refusal, to stand after the field's location."""
+        what = f"{value} is" if self.values else "is"
+        return f"{what} not supported yet; {self.instead}"
+
+
+NOT_YET: tuple[NotYet, ...] = (
+    NotYet("write_mode", "use append or replace", ("merge",)),
+    NotYet("merge_strategy", "leave it out"),
+    NotYet("cursor_field", "leave it out"),
+    NotYet("schema_contract", "use evolve", ("freeze", "discard_value")),
+    NotYet("partition_by", "leave it out"),
+    NotYet("sort_by", "leave it out"),
+    NotYet("table_properties", "leave it out"),
+)
+
+
+def unsupported(source: Mapping[str, Any], location: Location) -> Iterator[Finding]:
+    """Yield what one source uses that is not there yet.
+
+    Arguments:
+        source: the fields that were written, its ``resources`` as mappings likewise.
+        location: where the source stands.
+    """
+    yield from _options(source, location)
+    resources = source.get("resources")
+    if isinstance(resources, dict):
+        for name, options in resources.items():
+            if isinstance(options, dict):
+                yield from _options(options, (*location, "resources", name))
+
+
+def _options(options: Mapping[str, Any], location: Location) -> Iterator[Finding]:
+    for row in NOT_YET:
+        value = options.get(row.field)
+        if row.concerns(value):
+            yield Finding((*location, row.field), row.message(value))
+
+
+def written(options: TableOptions) -> dict[str, Any]:
+    """Return the fields of a model that were set, models inside it likewise."""
+    fields = {name: getattr(options, name) for name in options.model_fields_set}
+    resources = fields.get("resources")
+    if isinstance(resources, dict):
+        fields["resources"] = {name: written(resource) for name, resource in resources.items()}
+    return fields
+
+
+def require_supported(config: DltIngestionConfig) -> None:
+    """Refuse a configuration that asks for what is not there yet.
+
+    Raises:
+        NotSupportedYetError: names every such field, and what to do instead.
+    """
+    findings = [
+        finding
+        for index, source in enumerate(config.sources)
+        for finding in unsupported(written(source), ("sources", index))
+    ]
+    if findings:
+        lines = [f"{show_location(finding.location)}: {finding.message}" for finding in findings]
+        raise NotSupportedYetError("\n".join(lines))

@@ -1,0 +1,112 @@
+"""Opens DuckDB connections: one a piece of work, bounded, and closed to the network."""
+
+from __future__ import annotations
+
+import importlib.util
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from floe_ingest.dataplane.columns import identifier, literal
+from floe_ingest.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from duckdb import DuckDBPyConnection
+
+    from floe_ingest_hookspecs import Attachment
+
+_EXTENSIONS = {
+    "postgres": ("postgres_scanner", "pip install 'floe-ingest[sql]'"),
+    "sqlite": ("sqlite_scanner", "pip install 'floe-ingest[sql]'"),
+    "mysql": ("mysql_scanner", "pip install duckdb-extension-mysql-scanner==1.5.5"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlaneSettings:
+    """How much of the machine DuckDB may take.
+
+    Arguments:
+        memory_limit: for DuckDB's buffers, as DuckDB writes sizes ("512MB"). Beyond it, it spills.
+        threads: worker threads; None for all cores.
+        spill_folder: where it spills; None spills into the system's temporary folder.
+    """
+
+    memory_limit: str = "512MB"
+    threads: int | None = None
+    spill_folder: Path | None = None
+
+
+@contextmanager
+def connect(settings: DataPlaneSettings, *, ordered: bool = False) -> Iterator[DuckDBPyConnection]:
+    """Open an in-memory DuckDB for one piece of work, in one thread.
+
+    A connection shared by threads gives wrong results, so none is kept. Extensions are never fetched:
+    they come from wheels, by path. Times without a zone are read as UTC.
+
+    Arguments:
+        settings: memory, threads and where to spill.
+        ordered: keep the order of rows from the inputs to the files.
+    """
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "memory_limit": settings.memory_limit,
+        "preserve_insertion_order": ordered,
+    }
+    if settings.threads is not None:
+        config["threads"] = settings.threads
+    if settings.spill_folder is not None:
+        settings.spill_folder.mkdir(parents=True, exist_ok=True)
+        config["temp_directory"] = str(settings.spill_folder)
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
+        yield connection
+    finally:
+        connection.close()
+
+
+def attach(connection: DuckDBPyConnection, attachment: Attachment) -> None:
+    """Attach a database read-only under its name.
+
+    Raises:
+        MissingPackageError: the wheel with DuckDB's extension is not installed.
+        duckdb.Error: the database cannot be opened. The message holds no password, since connection
+            fields travel in a temporary secret.
+    """
+    name = identifier(attachment.name)
+    options = ["READ_ONLY"]
+    if attachment.kind != "duckdb":
+        _load_extension(connection, attachment.kind)
+        options.append(f"TYPE {attachment.kind}")
+    if attachment.secret:
+        secret = identifier(f"{attachment.name}_secret")
+        fields = ", ".join(
+            f"{identifier(field)} {literal(value)}" for field, value in attachment.secret.items()
+        )
+        connection.execute(f"CREATE TEMPORARY SECRET {secret} (TYPE {attachment.kind}, {fields})")
+        options.append(f"SECRET {secret}")
+    connection.execute(f"ATTACH {literal(attachment.path)} AS {name} ({', '.join(options)})")
+
+
+def _load_extension(connection: DuckDBPyConnection, kind: str) -> None:
+    extension, install = _EXTENSIONS[kind]
+    package = f"duckdb_extension_{extension}"
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise MissingPackageError(f"Reading {kind} through DuckDB", package, install)
+    candidates = [
+        file
+        for folder in found.submodule_search_locations
+        for file in Path(folder).glob(f"extensions/*/{extension}.duckdb_extension")
+    ]
+    if not candidates:
+        raise MissingPackageError(f"Reading {kind} through DuckDB", package, install)
+    connection.execute(f"LOAD {literal(str(candidates[0]))}")

@@ -1,0 +1,137 @@
+"""Writes the result of a query to Parquet data files."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest.dataplane.columns import Column, field_ids_option, identifier, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from duckdb import DuckDBPyConnection
+
+TARGET_FILE_BYTES = 512 * 1024 * 1024
+"""Iceberg's default of ``write.target-file-size-bytes``."""
+
+_ROW_GROUP_ROWS = 122_880
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A Parquet file that a ``COPY`` completed.
+
+    Arguments:
+        path: where it is.
+        rows: how many rows it holds.
+        bytes: its size.
+    """
+
+    path: Path
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileOptions:
+    """How data files are written.
+
+    Arguments:
+        compression: DuckDB's name of the Parquet codec.
+        compression_level: for zstd; None for its default.
+        target_bytes: a file is ended once it has this size.
+        parallel: one file a thread. Wanted for bulk, and wrong for a handful of rows: each thread that
+            saw one would leave a file.
+    """
+
+    compression: str = "zstd"
+    compression_level: int | None = None
+    target_bytes: int = TARGET_FILE_BYTES
+    parallel: bool = True
+
+
+def projection(columns: Sequence[Column], available: Sequence[str]) -> str:
+    """Return the ``SELECT`` list that gives ``columns`` from a relation with ``available`` columns.
+
+    A column that the relation lacks becomes NULL of its type. Casts are strict: a value that does not
+    fit raises, so that none is lost silently.
+    """
+    present = set(available)
+    return ", ".join(
+        f"CAST({identifier(column.name) if column.name in present else 'NULL'} AS {column.type})"
+        f" AS {identifier(column.name)}"
+        for column in columns
+    )
+
+
+def copy_to_parquet(
+    connection: DuckDBPyConnection,
+    select: str,
+    columns: Sequence[Column],
+    folder: Path,
+    options: FileOptions,
+    parameters: Sequence[Any] = (),
+) -> list[WrittenFile]:
+    """Run ``select`` and write its rows into new files of ``folder``.
+
+    Only what ``COPY`` returns counts: after a crash a folder can hold broken files, or whole ones of
+    an unfinished load.
+
+    Arguments:
+        connection: from ``connect``.
+        select: gives ``columns``, in this order.
+        columns: the columns with their field ids.
+        folder: made if missing; the files go into a new folder of their own below it.
+        options: codec, sizes, parallelism.
+        parameters: values of the query's ``?`` marks.
+
+    Returns:
+        One entry a file that holds rows.
+
+    Raises:
+        duckdb.Error: the query failed, or a value does not fit its column.
+    """
+    target = folder / uuid.uuid4().hex  # COPY refuses a folder that holds files
+    target.mkdir(parents=True)
+    clauses = [
+        "FORMAT parquet",
+        f"COMPRESSION {options.compression}",
+        f"ROW_GROUP_SIZE {_ROW_GROUP_ROWS}",
+        "FILENAME_PATTERN '{uuid}'",
+        "RETURN_STATS",
+    ]
+    if options.compression == "zstd" and options.compression_level is not None:
+        clauses.append(f"COMPRESSION_LEVEL {options.compression_level}")
+    if field_ids := field_ids_option(columns):
+        clauses.append(field_ids)
+    if options.parallel:
+        clauses.append("PER_THREAD_OUTPUT true")
+    clauses.append(f"FILE_SIZE_BYTES {options.target_bytes}")
+    sql = f"COPY ({select}) TO {literal(str(target))} ({', '.join(clauses)})"
+    rows = connection.execute(sql, list(parameters)).fetchall()
+    files = [WrittenFile(Path(name), int(count), int(size)) for name, count, size, *_ in rows]
+    for file in files:
+        if file.rows == 0:
+            file.path.unlink()
+    return [file for file in files if file.rows]
+
+
+def rewrite_parquet(
+    connection: DuckDBPyConnection,
+    inputs: Sequence[Path],
+    columns: Sequence[Column],
+    folder: Path,
+    options: FileOptions,
+) -> list[WrittenFile]:
+    """Write the rows of Parquet files, united by column name, into new files with ``columns``.
+
+    Arguments, errors: see ``copy_to_parquet``. A column that no input has becomes NULL.
+    """
+    relation = "read_parquet(?, union_by_name = true)"
+    parameters = [[str(path) for path in inputs]]
+    found = connection.execute(f"SELECT * FROM {relation} LIMIT 0", parameters).description or ()
+    select = f"SELECT {projection(columns, [str(name) for name, *_ in found])} FROM {relation}"
+    return copy_to_parquet(connection, select, columns, folder, options, parameters)

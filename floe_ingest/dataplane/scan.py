@@ -1,0 +1,151 @@
+"""Runs the ``BulkScan`` of a source: what it gives, and its rows as data files."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest.dataplane.columns import Column, identifier, literal
+from floe_ingest.dataplane.connection import DataPlaneSettings, attach, connect
+from floe_ingest.dataplane.copy import FileOptions, WrittenFile, copy_to_parquet
+from floe_ingest.errors import SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+    from floe_ingest_hookspecs import BulkScan
+
+_SAME = frozenset(
+    {"boolean", "integer", "bigint", "float", "double", "varchar", "blob", "date", "time", "timestamp"}
+)
+_CAST = {
+    "tinyint": "INTEGER",
+    "smallint": "INTEGER",
+    "utinyint": "INTEGER",
+    "usmallint": "INTEGER",
+    "uinteger": "BIGINT",
+    "ubigint": "DECIMAL(20,0)",
+    "hugeint": "DECIMAL(38,0)",
+    "uhugeint": "DECIMAL(38,0)",
+    "timestamp with time zone": "TIMESTAMPTZ",
+    "timestamp_s": "TIMESTAMP",
+    "timestamp_ms": "TIMESTAMP",
+    # Iceberg 2 has no nanoseconds: they are cut off.
+    "timestamp_ns": "TIMESTAMP",
+    # A zone of a time of day has no place in Iceberg; as text it is kept.
+    "time with time zone": "VARCHAR",
+    "bit": "VARCHAR",
+    "enum": "VARCHAR",
+    "interval": "VARCHAR",
+    "json": "VARCHAR",
+    "sqlnull": "VARCHAR",
+    '"null"': "VARCHAR",
+    "uuid": "VARCHAR",
+}
+_FINITE = frozenset({"DATE", "TIMESTAMP", "TIMESTAMPTZ"})
+
+
+def table_type(duckdb_type: Any, column: str) -> str:
+    """Return the DuckDB type in which values of ``duckdb_type`` fit an Iceberg column, none lost.
+
+    Raises:
+        SchemaError: Iceberg has no such type.
+    """
+    kind = str(duckdb_type.id).lower()
+    if kind in _SAME:
+        return kind.upper()
+    if kind in _CAST:
+        return _CAST[kind]
+    if kind == "decimal":
+        return str(duckdb_type)
+    if kind in ("list", "array"):
+        return f"{table_type(duckdb_type.children[0][1], column)}[]"
+    if kind == "struct":
+        fields = [f"{identifier(name)} {table_type(child, column)}" for name, child in duckdb_type.children]
+        return f"STRUCT({', '.join(fields)})"
+    if kind == "map":
+        (_, key), (_, value) = duckdb_type.children
+        return f"MAP({table_type(key, column)}, {table_type(value, column)})"
+    raise SchemaError(
+        f"Column {column!r} has the type {duckdb_type}, which Iceberg does not have. "
+        f"Cast it in the source (a query, or a view), for example to text."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenScan:
+    """A scan whose databases are attached and whose columns are known.
+
+    Arguments:
+        connection: where it runs.
+        scan: what runs.
+        types: by column, in order: the DuckDB type in which it will be written.
+    """
+
+    connection: DuckDBPyConnection
+    scan: BulkScan
+    types: Mapping[str, str]
+
+    def arrow_schema(self) -> pa.Schema:
+        """Return the Arrow schema of the result, as its data files will hold it."""
+        nulls = ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in self.types.items())
+        return self.connection.execute(f"SELECT {nulls} LIMIT 0").to_arrow_table().schema
+
+    def write(
+        self, columns: Sequence[Column], origins: Mapping[str, str], folder: Path, options: FileOptions
+    ) -> list[WrittenFile]:
+        """Write all rows into data files below ``folder``.
+
+        Arguments:
+            columns: the table's columns, in order.
+            origins: by name of a table column: the column of the scan that fills it. A column without
+                one becomes NULL.
+            folder: see ``copy_to_parquet``.
+            options: see ``copy_to_parquet``.
+        """
+        parts = [
+            f"{self._value(origins.get(column.name), column)} AS {identifier(column.name)}"
+            for column in columns
+        ]
+        select = f"SELECT {', '.join(parts)} FROM ({self.scan.select}) AS scan"
+        return copy_to_parquet(self.connection, select, columns, folder, options, self.scan.parameters)
+
+    def _value(self, origin: str | None, column: Column) -> str:
+        if origin is None:
+            return f"CAST(NULL AS {column.type})"
+        value = f"CAST({identifier(origin)} AS {self.types[origin]})"
+        if self.types[origin] in _FINITE:
+            advice = literal(
+                f"Column {origin} holds an infinite date or timestamp, which Iceberg cannot hold. "
+                f"Replace it in a query, for example by NULL."
+            )
+            value = f"CASE WHEN {value} IS NULL OR isfinite({value}) THEN {value} ELSE error({advice}) END"
+        return value if column.type == self.types[origin] else f"CAST({value} AS {column.type})"
+
+
+@contextmanager
+def open_scan(scan: BulkScan, settings: DataPlaneSettings) -> Iterator[OpenScan]:
+    """Attach the databases of a scan and look up its columns. Everything is closed at the end.
+
+    Raises:
+        MissingPackageError: a DuckDB extension is not installed.
+        SchemaError: a column has a type that Iceberg does not have, or two columns have one name.
+        duckdb.Error: a database or file cannot be opened, or the query is wrong.
+    """
+    with connect(settings, ordered=scan.ordered) as connection:
+        for attachment in scan.attach:
+            attach(connection, attachment)
+        result = connection.execute(f"SELECT * FROM ({scan.select}) AS scan LIMIT 0", list(scan.parameters))
+        found = [(str(name), kind) for name, kind, *_ in result.description or ()]
+        types = {name: scan.types.get(name) or table_type(kind, name) for name, kind in found}
+        if len(types) != len(found):
+            names = sorted({name for name, _ in found if [n for n, _ in found].count(name) > 1})
+            raise SchemaError(
+                f"The query of {scan.origin} gives {', '.join(names)} more than once. Name them apart."
+            )
+        yield OpenScan(connection, scan, types)

@@ -1,0 +1,161 @@
+"""Decides whether a Parquet file can become a data file as it is, and describes it as one.
+
+A wrong field id reads as silent NULLs, and a wrong bound hides rows, so both are checked here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import IcebergType, NestedField
+
+_FIELD_ID = b"PARQUET:field_id"
+
+
+def fits(metadata: pq.FileMetaData, schema: Schema) -> bool:
+    """Return whether a Parquet file reads right as a data file of a table with this schema.
+
+    Every column of the file must carry the id of the table's field of the same name, in a type that
+    Iceberg reads as the field's; no column may be unknown to the table; a required field must be there.
+    """
+    from pyiceberg.io.pyarrow import parquet_path_to_id_mapping
+
+    arrow = metadata.schema.to_arrow_schema()
+    if not _fields_fit(list(arrow), list(schema.fields)):
+        return False
+    # pyiceberg finds statistics by the path in the file, so paths must be those that Iceberg writes.
+    known = parquet_path_to_id_mapping(schema)
+    return all(metadata.schema.column(i).path in known for i in range(metadata.num_columns))
+
+
+def _fields_fit(file_fields: list[pa.Field], table_fields: list[NestedField]) -> bool:
+    by_name = {field.name: field for field in table_fields}
+    for field in file_fields:
+        target = by_name.pop(field.name, None)
+        if (
+            target is None
+            or _id_of(field) != target.field_id
+            or not _type_fits(field.type, target.field_type)
+        ):
+            return False
+        if target.required and field.nullable:
+            return False
+    return not any(field.required for field in by_name.values())
+
+
+def _id_of(field: pa.Field) -> int | None:
+    value = (field.metadata or {}).get(_FIELD_ID)
+    return int(value) if value is not None else None
+
+
+def _type_fits(kind: pa.DataType, target: IcebergType) -> bool:
+    from pyarrow import types
+    from pyiceberg.types import ListType, MapType, StructType
+
+    if isinstance(target, StructType):
+        return types.is_struct(kind) and _fields_fit(list(kind), list(target.fields))
+    if isinstance(target, ListType):
+        return types.is_list(kind) and _nested_fits(kind.value_field, target.element_field)
+    if isinstance(target, MapType):
+        return (
+            types.is_map(kind)
+            and _nested_fits(kind.key_field, target.key_field)
+            and _nested_fits(kind.item_field, target.value_field)
+        )
+    return _primitive_fits(kind, target)
+
+
+def _nested_fits(field: pa.Field, target: NestedField) -> bool:
+    return _id_of(field) == target.field_id and _type_fits(field.type, target.field_type)
+
+
+def _primitive_fits(kind: pa.DataType, target: IcebergType) -> bool:
+    import pyarrow as pa
+    from pyiceberg.types import DecimalType
+
+    if isinstance(target, DecimalType):
+        return bool(
+            pa.types.is_decimal128(kind) and kind.scale == target.scale and kind.precision <= target.precision
+        )
+    accepted: dict[str, tuple[pa.DataType, ...]] = {
+        "boolean": (pa.bool_(),),
+        "int": (pa.int32(),),
+        "long": (pa.int64(), pa.int32()),
+        "float": (pa.float32(),),
+        "double": (pa.float64(), pa.float32()),
+        "date": (pa.date32(),),
+        "time": (pa.time64("us"),),
+        "timestamp": (pa.timestamp("us"),),
+        "timestamptz": (pa.timestamp("us", tz="UTC"),),
+        "string": (pa.string(), pa.large_string()),
+        "binary": (pa.binary(), pa.large_binary()),
+    }
+    return kind in accepted.get(str(target), ())
+
+
+def describe(
+    metadata: pq.FileMetaData, schema: Schema, properties: dict[str, str], location: str, size: int
+) -> DataFile:
+    """Describe a Parquet file as a data file, with the statistics of its footer.
+
+    Arguments:
+        metadata: the file's footer.
+        schema: the table's schema; the file fits it.
+        properties: the table's properties, for the metrics that it keeps.
+        location: where the file will be.
+        size: its bytes.
+    """
+    from pyiceberg.io.pyarrow import (
+        compute_statistics_plan,
+        data_file_statistics_from_parquet_metadata,
+        parquet_path_to_id_mapping,
+    )
+    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+    from pyiceberg.typedef import Record
+
+    paths = parquet_path_to_id_mapping(schema)
+    statistics: dict[str, Any] = data_file_statistics_from_parquet_metadata(
+        metadata, compute_statistics_plan(schema, properties), paths
+    ).to_serialized_dict()
+    for field_id in _unbounded(metadata, paths):
+        statistics["lower_bounds"].pop(field_id, None)
+        statistics["upper_bounds"].pop(field_id, None)
+    data_file = DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=location,
+        file_format=FileFormat.PARQUET,
+        partition=Record(),
+        file_size_in_bytes=size,
+        sort_order_id=None,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics,
+    )
+    data_file.spec_id = 0
+    return data_file
+
+
+def _unbounded(metadata: pq.FileMetaData, paths: dict[str, int]) -> set[int]:
+    """Return the fields that have a row group with values but no bounds, such as one with a NaN.
+
+    pyiceberg would take the bounds of the other row groups for the file's, and a filter would then
+    skip rows.
+    """
+    found = set()
+    for group in range(metadata.num_row_groups):
+        for position in range(metadata.num_columns):
+            column = metadata.row_group(group).column(position)
+            statistics = column.statistics
+            has_values = (
+                statistics is None
+                or not statistics.has_null_count
+                or (statistics.null_count < column.num_values)
+            )
+            if has_values and (statistics is None or not statistics.has_min_max):
+                found.add(paths[column.path_in_schema])
+    return found

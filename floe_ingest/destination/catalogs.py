@@ -1,0 +1,107 @@
+"""Opens PyIceberg catalogs, once for each set of properties, and closes them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from floe_ingest.errors import CatalogConfigurationError, CatalogConnectionError, MissingPackageError
+from floe_ingest.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyiceberg.catalog import Catalog
+
+_lock = threading.Lock()
+_open: dict[tuple[str, tuple[tuple[str, str], ...]], Catalog] = {}
+
+
+def embedded_catalog(folder: Path) -> dict[str, str]:
+    """Return the properties of the embedded default: a SQLite catalog with its data beside it."""
+    warehouse = folder / "warehouse"
+    return {"type": "sql", "uri": f"sqlite:///{warehouse / 'catalog.db'}", "warehouse": warehouse.as_uri()}
+
+
+def open_catalog(name: str, properties: Mapping[str, str]) -> Catalog:
+    """Return the catalog for these properties; the same one for the same properties.
+
+    Arguments:
+        name: the catalog's name. PyIceberg's own configuration under that name fills what is missing.
+        properties: PyIceberg catalog properties.
+
+    Raises:
+        CatalogConfigurationError: the properties cannot work.
+        CatalogConnectionError: the catalog cannot be reached.
+        MissingPackageError: the catalog's client is not installed.
+    """
+    key = (name, tuple(sorted((str(key), str(value)) for key, value in properties.items())))
+    with _lock:
+        if key not in _open:
+            _open[key] = _load(name, dict(properties))
+        return _open[key]
+
+
+def close_catalogs() -> None:
+    """Close every catalog that was opened, with its connections."""
+    with _lock:
+        catalogs = list(_open.values())
+        _open.clear()
+    for catalog in catalogs:
+        catalog.close()
+
+
+def sqlite_file(properties: Mapping[str, str]) -> Path | None:
+    """Return the database file of a SQLite catalog, or None for any other catalog."""
+    uri = urlsplit(str(properties.get("uri", "")))
+    if uri.scheme.split("+")[0] != "sqlite" or not uri.path.strip("/"):
+        return None
+    return Path(uri.path.removeprefix("/"))
+
+
+def _load(name: str, properties: dict[str, str]) -> Catalog:
+    from pyiceberg.catalog import load_catalog
+    from pyiceberg.exceptions import (
+        ForbiddenError,
+        NoSuchPropertyException,
+        NotInstalledError,
+        UnauthorizedError,
+    )
+
+    described = _describe(name, properties)
+    try:
+        if file := sqlite_file(properties):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        return _twice(lambda: load_catalog(name, **properties)) if file else load_catalog(name, **properties)
+    except NotInstalledError as error:
+        kind = properties.get("type", "this type")
+        raise MissingPackageError(
+            f"A catalog of type {kind!r}", f"pyiceberg[{kind}]", f"pip install 'pyiceberg[{kind}]'"
+        ) from error
+    except (ValueError, NoSuchPropertyException) as error:
+        raise CatalogConfigurationError(f"{described} cannot be opened: {redact(str(error))}") from error
+    except (UnauthorizedError, ForbiddenError) as error:
+        raise CatalogConfigurationError(
+            f"{described} refused the credentials: {redact(str(error))}. "
+            f"Check `credential` or `token` in catalog_config."
+        ) from error
+    except Exception as error:
+        reason = redact((str(error).strip() or repr(error)).splitlines()[0])
+        raise CatalogConnectionError(f"{described} cannot be reached: {reason}") from error
+
+
+def _twice(load: Any) -> Any:
+    """Open an embedded catalog; once more where another first run was creating its tables just then."""
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    try:
+        return load()
+    except (OperationalError, ProgrammingError):
+        return load()
+
+
+def _describe(name: str, properties: Mapping[str, str]) -> str:
+    uri = redact(str(properties["uri"])) if "uri" in properties else "no uri"
+    return f"The catalog {name!r} ({properties.get('type', 'type by its uri')}, {uri})"

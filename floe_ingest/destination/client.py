@@ -1,0 +1,340 @@
+"""dlt's job client on an Iceberg catalog: storage, schemas, state, and the jobs of a load."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import dlt
+from dlt.common import logger
+from dlt.common.destination.client import JobClientBase, StateInfo, StorageSchemaInfo, WithStateSync
+from dlt.common.destination.exceptions import (
+    DestinationTerminalException,
+    DestinationTransientException,
+    DestinationUndefinedEntity,
+)
+from dlt.common.json import json as dlt_json
+from dlt.common.storages.load_package import load_package_state
+from dlt.common.versioned_state import compress_state, decompress_state
+from dlt.destinations.job_impl import ReferenceFollowupJobRequest
+
+from floe_ingest.dataplane.connection import DataPlaneSettings
+from floe_ingest.destination.catalogs import embedded_catalog, open_catalog
+from floe_ingest.destination.jobs import ChainCommitJob, FileJob, InternalTableJob
+from floe_ingest.destination.ledger import stored_state
+from floe_ingest.destination.meta import MetaTable, StoredSchema
+from floe_ingest.errors import CatalogConnectionError, IngestionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    import pyarrow as pa
+    from dlt.common.destination import DestinationCapabilitiesContext
+    from dlt.common.destination.client import FollowupJobRequest, LoadJob
+    from dlt.common.destination.typing import PreparedTableSchema
+    from dlt.common.schema import Schema, TSchemaTables
+    from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
+    from pyiceberg.catalog import Catalog
+
+    from floe_ingest.destination.factory import IcebergConfiguration
+
+_INTERNAL_TABLES = frozenset({"_dlt_pipeline_state", "_dlt_loads", "_dlt_version"})
+
+
+class IcebergClient(JobClientBase, WithStateSync):
+    """Loads packages of one dlt schema into one namespace of a catalog."""
+
+    config: IcebergConfiguration
+
+    def __init__(
+        self, schema: Schema, config: IcebergConfiguration, capabilities: DestinationCapabilitiesContext
+    ) -> None:
+        super().__init__(schema, config, capabilities)
+        self.namespace: tuple[str, ...] = tuple(config.normalize_dataset_name(schema).split("."))
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, opened at first use.
+
+        Raises:
+            DestinationTransientException, DestinationTerminalException: it cannot be opened; the cause
+                says why.
+        """
+        properties = self.config.catalog_properties or _configured(self.config.catalog_name)
+        try:
+            return open_catalog(self.config.catalog_name, properties)
+        except CatalogConnectionError as error:
+            raise DestinationTransientException(str(error)) from error
+        except IngestionError as error:
+            raise DestinationTerminalException(str(error)) from error
+
+    @property
+    def meta(self) -> MetaTable:
+        """Where dlt's schemas are kept."""
+        return MetaTable(self.catalog, self.namespace)
+
+    @property
+    def pipeline_name(self) -> str:
+        """The name of the running pipeline."""
+        return str(dlt.current.pipeline().pipeline_name)
+
+    def scratch(self, load_id: str) -> Path:
+        """Return the load's own folder for files on their way. ``complete_load`` removes it."""
+        return Path(self.config.scratch_folder or tempfile.gettempdir()) / f"floe-ingest-{load_id}"
+
+    def settings(self, load_id: str) -> DataPlaneSettings:
+        """Return how much of the machine this load may take."""
+        return DataPlaneSettings(
+            memory_limit=self.config.memory_limit, spill_folder=self.scratch(load_id) / "spill"
+        )
+
+    def package_state(self) -> str | None:
+        """Return the pipeline state of the package being loaded, as dlt compresses it, if it changed."""
+        document = load_package_state()["state"].get("pipeline_state")
+        return str(document["state"]) if document else None
+
+    def arrow_columns(self, table_name: str) -> pa.Schema:
+        """Return dlt's columns of a table as an Arrow schema."""
+        from dlt.common.libs.pyarrow import columns_to_arrow
+
+        return columns_to_arrow(self.prepare_load_table(table_name)["columns"], self.capabilities, "UTC")
+
+    # -- storage
+
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:  # noqa: ARG002
+        """Create the namespace. Nothing is truncated: a replace is part of the commit."""
+        for depth in range(1, len(self.namespace) + 1):
+            self.catalog.create_namespace_if_not_exists(self.namespace[:depth])
+
+    def is_storage_initialized(self) -> bool:
+        """Return whether the namespace exists."""
+        return bool(self.catalog.namespace_exists(self.namespace))
+
+    def drop_storage(self) -> None:
+        """Drop every table of the namespace, and the namespace."""
+        if self.is_storage_initialized():
+            for identifier in self.catalog.list_tables(self.namespace):
+                self.catalog.drop_table(identifier)
+            self.catalog.drop_namespace(self.namespace)
+
+    def drop_tables(self, *tables: str, delete_schema: bool = True) -> None:  # noqa: ARG002
+        """Drop tables, as dlt's ``refresh`` asks for. ``delete_schema`` needs nothing: one is kept."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        for table in tables:
+            try:
+                self.catalog.drop_table((*self.namespace, table))
+            except NoSuchTableError:
+                logger.info(f"Table {table} was to be dropped and does not exist")
+
+    def should_truncate_table_before_load(self, table_name: str) -> bool:  # noqa: ARG002
+        """Return False: a replace is atomic, in the commit."""
+        return False
+
+    # -- schema and state
+
+    def verify_schema(
+        self,
+        only_tables: Iterable[str] | None = None,
+        new_jobs: Iterable[ParsedLoadJobFileName] | None = None,
+    ) -> list[PreparedTableSchema]:
+        """Check that this destination can do what the tables ask for.
+
+        Raises:
+            DestinationTerminalException: a table asks for a merge.
+        """
+        tables = super().verify_schema(only_tables, new_jobs)  # type: ignore[arg-type] # None is dlt's default
+        merged = [str(table["name"]) for table in tables if table["write_disposition"] == "merge"]
+        if merged:
+            raise DestinationTerminalException(
+                f"Tables {', '.join(sorted(merged))} have the write disposition merge, which is not "
+                f"supported yet. Use append or replace."
+            )
+        return tables
+
+    def update_stored_schema(
+        self,
+        only_tables: Iterable[str] | None = None,
+        expected_update: TSchemaTables | None = None,
+        force: bool = False,
+    ) -> TSchemaTables | None:
+        """Store dlt's schema. The tables themselves change in the commit of their rows."""
+        update = super().update_stored_schema(only_tables, expected_update, force)  # type: ignore[arg-type]
+        roots = {
+            name
+            for name, table in self.schema.tables.items()
+            if name not in _INTERNAL_TABLES and not table.get("parent")
+        }
+        self.meta.store(
+            StoredSchema(
+                version_hash=self.schema.stored_version_hash,
+                schema_name=self.schema.name,
+                version=self.schema.version,
+                engine_version=self.schema.ENGINE_VERSION,
+                inserted_at=datetime.now(UTC).isoformat(),
+                schema=dlt_json.dumps(self.schema.to_dict()),
+            ),
+            self.pipeline_name,
+            roots,
+        )
+        return update
+
+    def get_stored_schema(self, schema_name: str | None = None) -> StorageSchemaInfo | None:
+        """Return the newest schema of this name, or the newest of all."""
+        return _schema_info(self.meta.schema(schema_name))
+
+    def get_stored_schema_by_hash(self, version_hash: str) -> StorageSchemaInfo | None:  # type: ignore[override]
+        """Return the schema with this hash."""
+        return _schema_info(self.meta.schema_by_hash(version_hash))
+
+    def get_stored_state(self, pipeline_name: str) -> StateInfo | None:
+        """Return the pipeline's state, each resource's from the table that it feeds.
+
+        Raises:
+            DestinationUndefinedEntity: nothing was ever loaded into this namespace.
+        """
+        from pyiceberg.exceptions import NoSuchTableError
+
+        if self.meta.properties() is None:
+            raise DestinationUndefinedEntity(f"Namespace {'.'.join(self.namespace)} holds no loads")
+        states: dict[str, dict[str, Any]] = {}
+        for table in self.meta.root_tables(pipeline_name):
+            try:
+                text = stored_state(self.catalog.load_table((*self.namespace, table)), pipeline_name)
+            except NoSuchTableError:
+                continue
+            if text is not None:
+                states[table] = dict(decompress_state(text))
+        return merge_states(states, self._resources_of_tables()) if states else None
+
+    def _resources_of_tables(self) -> dict[str, str]:
+        """Return which resource feeds each root table, by the stored schemas."""
+        stored = self.meta.properties() or {}
+        names = [key.removeprefix("dlt.schema.") for key in stored if key.startswith("dlt.schema.")]
+        resources: dict[str, str] = {}
+        for name in names:
+            if schema := self.meta.schema(name):
+                for table_name, table in json.loads(schema.schema)["tables"].items():
+                    if resource := table.get("resource"):
+                        resources[table_name] = resource
+        return resources
+
+    # -- jobs
+
+    def create_load_job(
+        self,
+        table: PreparedTableSchema,
+        file_path: str,
+        load_id: str,  # noqa: ARG002
+        restore: bool = False,  # noqa: ARG002
+    ) -> LoadJob:
+        """Return the job for one file of a package."""
+        if ReferenceFollowupJobRequest.is_reference_job(file_path):
+            return ChainCommitJob(file_path)
+        if table["name"] in _INTERNAL_TABLES:
+            return InternalTableJob(file_path)
+        return FileJob(file_path)
+
+    def create_table_chain_completed_followup_jobs(
+        self,
+        table_chain: Sequence[PreparedTableSchema],
+        completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
+    ) -> list[FollowupJobRequest]:
+        """Return the commit job of a chain whose files are all there."""
+        if table_chain[0]["name"] in _INTERNAL_TABLES or not completed_table_chain_jobs:
+            return []
+        paths = [
+            job.file_path for job in completed_table_chain_jobs if job.job_file_info.file_format == "parquet"
+        ]
+        return [ReferenceFollowupJobRequest(Path(paths[0]).name, paths)] if paths else []
+
+    def complete_load(self, load_id: str) -> None:
+        """Remove the load's scratch folder. The snapshots already say that the load is done."""
+        shutil.rmtree(self.scratch(load_id), ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """Keep the catalog open: it is shared by the jobs of a load."""
+
+
+def merge_states(states: Mapping[str, dict[str, Any]], resources: Mapping[str, str]) -> StateInfo:
+    """Merge the states that several root tables hold into the state that they prove together.
+
+    The newest one is the base; but where a load committed one table and not another, each resource goes
+    on from what *its* table holds. Where that takes something back, the version is lowered, so that a
+    local state of the same version and with pending packages is not overwritten by it.
+
+    Arguments:
+        states: dlt's pipeline states by root table.
+        resources: the resource that feeds each root table.
+    """
+    from dlt.pipeline.state_sync import generate_pipeline_state_version_hash
+
+    newest = max(states.values(), key=lambda state: int(state["_state_version"]))
+    merged = copy.deepcopy(newest)
+    changed = False
+    for table, state in states.items():
+        resource = resources.get(table)
+        if state is newest or state["_version_hash"] == newest["_version_hash"] or resource is None:
+            continue
+        changed = _take_resource(merged, state, resource) or changed
+    if changed:
+        merged["_state_version"] -= 1
+        merged["_version_hash"] = generate_pipeline_state_version_hash(merged)  # type: ignore[arg-type]
+    return StateInfo(
+        version=merged["_state_version"],
+        engine_version=merged["_state_engine_version"],
+        pipeline_name=merged["pipeline_name"],
+        state=compress_state(merged),  # type: ignore[arg-type]
+        created_at=datetime.now(UTC),
+        version_hash=merged["_version_hash"],
+    )
+
+
+def _take_resource(merged: dict[str, Any], held: Mapping[str, Any], resource: str) -> bool:
+    """Put one resource's state as ``held`` has it into ``merged``; return whether that changed it."""
+    changed = False
+    for name, source in merged.get("sources", {}).items():
+        resources = source.setdefault("resources", {})
+        mine = held.get("sources", {}).get(name, {}).get("resources", {}).get(resource)
+        if resources.get(resource) == mine:
+            continue
+        changed = True
+        if mine is None:
+            resources.pop(resource, None)
+        else:
+            resources[resource] = mine
+    return changed
+
+
+def _schema_info(stored: StoredSchema | None) -> StorageSchemaInfo | None:
+    if stored is None:
+        return None
+    return StorageSchemaInfo(
+        version_hash=stored.version_hash,
+        schema_name=stored.schema_name,
+        version=stored.version,
+        engine_version=stored.engine_version,
+        inserted_at=datetime.fromisoformat(stored.inserted_at),
+        schema=stored.schema,
+    )
+
+
+def _configured(name: str) -> dict[str, str]:
+    """Return what opens a catalog that was given no properties: PyIceberg's own, or the embedded one."""
+    from pyiceberg.utils.config import Config
+
+    return {} if Config().get_catalog_config(name) else embedded_catalog(Path.cwd())

@@ -1,0 +1,225 @@
+"""The commit step: data files and state become one snapshot of one table. The one place that decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from floe_ingest.destination.layout import check_compatible, iceberg_schema
+from floe_ingest.destination.ledger import LoadMark, find_load
+from floe_ingest.destination.write import WrittenData, remove_data_files
+from floe_ingest.errors import CommitConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.schema import Schema
+    from pyiceberg.table import Table, Transaction
+
+_ATTEMPTS = 30
+
+
+class _LookAgainError(Exception):
+    """The table changed between the look at it and the commit, or the commit's answer was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableLoad:
+    """One load into one table.
+
+    Arguments:
+        identifier: namespace and table name.
+        columns: the load's columns.
+        disposition: ``append`` adds rows, ``replace`` puts them in the place of all rows.
+        mark: what the snapshot says of the load.
+        is_root: whether the table is the root of its chain: it carries state, and a run id counts.
+        has_files: whether the load holds files for this table.
+    """
+
+    identifier: tuple[str, ...]
+    columns: pa.Schema
+    disposition: Literal["append", "replace"]
+    mark: LoadMark
+    is_root: bool
+    has_files: bool
+
+    @property
+    def name(self) -> str:
+        """The table's full name."""
+        return ".".join(self.identifier)
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """A table as it will be after the commit: what the write step needs to know of it."""
+
+    schema: Schema
+    location: str
+    properties: dict[str, str]
+    io_properties: dict[str, str]
+
+
+class TableCommit:
+    """Commits one load into one table: looks for it first, and again whenever the outcome is open.
+
+    Arguments:
+        catalog: an open catalog.
+        load: what to commit.
+        write: the write step; called with the plan, again only if the plan changed.
+    """
+
+    def __init__(self, catalog: Catalog, load: TableLoad, write: Callable[[TablePlan], WrittenData]) -> None:
+        self._catalog = catalog
+        self._load = load
+        self._write = write
+        self._plan: TablePlan | None = None
+        self._written: WrittenData | None = None
+        self._outcome_open = False
+
+    def run(self) -> None:
+        """Commit, or find that the table already holds this load.
+
+        Raises:
+            CommitConflictError: the table changed under every attempt.
+            SchemaError: the load does not fit the table. Nothing was written.
+        """
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception_type(_LookAgainError),
+                wait=wait_random_exponential(multiplier=0.05, max=3),
+                stop=stop_after_attempt(_ATTEMPTS),
+                reraise=True,
+            ):
+                with attempt:
+                    self._attempt()
+        except _LookAgainError as error:
+            self._discard()
+            raise CommitConflictError(
+                f"Table {self._load.name} could not be committed in {_ATTEMPTS} attempts: {error.__cause__}. "
+                f"Run again: what is already committed is skipped."
+            ) from error
+        except BaseException:
+            self._discard()
+            raise
+
+    def _attempt(self) -> None:
+        from pyiceberg.exceptions import (
+            CommitFailedException,
+            CommitStateUnknownException,
+            TableAlreadyExistsError,
+            ValidationException,
+        )
+        from sqlalchemy.exc import DBAPIError
+
+        table = self._existing()
+        if table is not None and find_load(table, self._load.mark, by_run=self._load.is_root):
+            self._discard()
+            return
+        if table is None and not self._load.has_files and self._load.disposition == "replace":
+            return
+        transaction = self._begin(table)
+        self._fill(transaction, table)
+        try:
+            transaction.commit_transaction()
+        except (CommitFailedException, TableAlreadyExistsError, ValidationException) as error:
+            raise _LookAgainError from error
+        except (CommitStateUnknownException, DBAPIError, OSError) as error:
+            # The answer was lost, so the commit may have landed. The next attempt looks for it; a commit
+            # that lands later still finds that the ref has moved on, and fails.
+            self._outcome_open = True
+            raise _LookAgainError from error
+        self._written = None
+
+    def _existing(self) -> Table | None:
+        from pyiceberg.exceptions import NoSuchTableError
+
+        try:
+            table = self._catalog.load_table(self._load.identifier)
+        except NoSuchTableError:
+            return None
+        # pyiceberg would rebase a failed append onto whatever came in between, without looking whether
+        # that was this very load. In memory alone, its own retries are turned off.
+        properties = {**table.metadata.properties, "commit.retry.num-retries": "0"}
+        table.metadata = table.metadata.model_copy(update={"properties": properties})
+        return table
+
+    def _begin(self, table: Table | None) -> Transaction:
+        from pyiceberg.exceptions import TableAlreadyExistsError
+
+        if table is None:
+            try:
+                return self._catalog.create_table_transaction(
+                    self._load.identifier, schema=self._load.columns
+                )
+            except TableAlreadyExistsError as error:
+                raise _LookAgainError from error
+        check_compatible(table.schema(), iceberg_schema(self._load.columns), self._load.name)
+        transaction = table.transaction()
+        with transaction.update_schema() as update:
+            update.union_by_name(self._load.columns)
+        return transaction
+
+    def _fill(self, transaction: Transaction, table: Table | None) -> None:
+        """Put data files, snapshot and record into a transaction."""
+        load = self._load
+        written = self._write_once(transaction)
+        old = _data_files(table) if table is not None and load.disposition == "replace" else []
+        snapshot_id = None
+        if written.data_files or old:
+            update = transaction.update_snapshot(snapshot_properties=load.mark.summary())
+            producer = update.overwrite() if old else update.fast_append()
+            with producer:
+                for data_file in old:
+                    producer.delete_data_file(data_file)
+                for data_file in written.data_files:
+                    producer.append_data_file(data_file)
+            snapshot_id = producer.snapshot_id
+        if snapshot_id is not None or table is None:
+            transaction.set_properties(load.mark.properties(transaction.table_metadata, snapshot_id))
+
+    def _write_once(self, transaction: Transaction) -> WrittenData:
+        metadata = transaction.table_metadata
+        plan = TablePlan(
+            metadata.schema(),
+            metadata.location,
+            dict(metadata.properties),
+            dict(transaction._table.io.properties),  # noqa: SLF001 (a staged table has no other door)
+        )
+        if self._written is not None and self._plan is not None and _same_layout(self._plan, plan):
+            return self._written
+        self._discard()
+        self._plan = plan
+        self._written = self._write(plan) if self._load.has_files else WrittenData((), 0, 0)
+        return self._written
+
+    def _discard(self) -> None:
+        """Remove data files that were written and will not be committed.
+
+        After a lost answer they stay: a snapshot may reference them.
+        """
+        from pyiceberg.io import load_file_io
+
+        if self._written is not None and self._plan is not None and not self._outcome_open:
+            io = load_file_io(self._plan.io_properties, self._plan.location)
+            remove_data_files(io, self._written.data_files)
+        self._written = None
+
+
+def _same_layout(left: TablePlan, right: TablePlan) -> bool:
+    return left.location == right.location and left.schema.fields == right.schema.fields
+
+
+def _data_files(table: Table) -> list[Any]:
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return []
+    return [
+        entry.data_file
+        for manifest in snapshot.manifests(table.io)
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+        if entry.data_file.content == 0
+    ]

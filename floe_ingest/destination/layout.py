@@ -1,0 +1,269 @@
+"""Plans a table's columns: from dlt's schema and the files of a load to Iceberg and to DuckDB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest.dataplane.columns import Column, FieldId, identifier
+from floe_ingest.errors import SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import IcebergType, NestedField
+
+
+def table_arrow_type(kind: pa.DataType, column: str) -> pa.DataType:
+    """Return the Arrow type in which values of ``kind`` fit an Iceberg column, none lost.
+
+    Raises:
+        SchemaError: Iceberg has no such type.
+    """
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return table_arrow_type(kind.value_type, column)
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.string() if isinstance(kind, pa.UuidType) else table_arrow_type(kind.storage_type, column)
+    if types.is_integer(kind):
+        return _integer(kind)
+    if types.is_floating(kind):
+        return pa.float64() if types.is_float64(kind) else pa.float32()
+    if types.is_decimal(kind):
+        if kind.precision > 38:
+            raise SchemaError(
+                f"Column {column!r} is {kind}; Iceberg's decimals end at 38 digits. "
+                f"Cast it to text in the source."
+            )
+        return pa.decimal128(kind.precision, kind.scale)
+    if types.is_timestamp(kind):
+        return pa.timestamp("us", tz="UTC" if kind.tz else None)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return pa.list_(table_arrow_type(kind.value_type, column))
+    if types.is_struct(kind):
+        return pa.struct(
+            [
+                (kind.field(i).name, table_arrow_type(kind.field(i).type, column))
+                for i in range(kind.num_fields)
+            ]
+        )
+    if types.is_map(kind):
+        return pa.map_(table_arrow_type(kind.key_type, column), table_arrow_type(kind.item_type, column))
+    simple = _simple(kind)
+    if simple is None:
+        raise SchemaError(
+            f"Column {column!r} is {kind}, which Iceberg does not have. "
+            f"Cast it in the source, for example to text."
+        )
+    return simple
+
+
+def _integer(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    if kind == pa.uint64():
+        return pa.decimal128(20, 0)
+    return pa.int64() if kind.bit_width == 64 or kind == pa.uint32() else pa.int32()
+
+
+def _simple(kind: pa.DataType) -> pa.DataType | None:
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_boolean(kind):
+        return kind
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return pa.string()
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        return pa.binary()
+    if types.is_date(kind):
+        return pa.date32()
+    if types.is_time(kind):
+        return pa.time64("us")
+    return None
+
+
+def load_arrow_schema(
+    columns: Mapping[str, Mapping[str, Any]], dlt_types: pa.Schema, files: Sequence[pa.Schema]
+) -> pa.Schema:
+    """Return the columns of a load, in dlt's order, in types that fit Iceberg.
+
+    The types of the files are more exact than dlt's (32 bits, nested fields), so they win; a column
+    that no file holds takes dlt's.
+
+    Arguments:
+        columns: dlt's column hints by normalised name; ``description`` becomes the column's comment.
+        dlt_types: dlt's columns as an Arrow schema.
+        files: the schemas of the load's Parquet files.
+
+    Raises:
+        SchemaError: a column has different types in two files that neither holds both.
+    """
+    import pyarrow as pa
+
+    found: dict[str, pa.DataType] = {}
+    for schema in files:
+        for field in schema:
+            if pa.types.is_null(field.type):
+                continue
+            kind = table_arrow_type(field.type, field.name)
+            found[field.name] = wider(found[field.name], kind, field.name) if field.name in found else kind
+    fields = []
+    for name, hints in columns.items():
+        kind = found.get(name)
+        if kind is None and name in dlt_types.names:
+            kind = table_arrow_type(dlt_types.field(name).type, name)
+        if kind is not None:
+            comment = hints.get("description")
+            fields.append(pa.field(name, kind, metadata={"doc": comment} if comment else None))
+    return pa.schema(fields)
+
+
+def wider(left: pa.DataType, right: pa.DataType, column: str) -> pa.DataType:
+    """Return the type that holds both, by Iceberg's promotions.
+
+    Raises:
+        SchemaError: there is none.
+    """
+    import pyarrow as pa
+    from pyarrow import types
+
+    if left == right:
+        return left
+    if types.is_integer(left) and types.is_integer(right):
+        return pa.int64()
+    if types.is_floating(left) and types.is_floating(right):
+        return pa.float64()
+    if types.is_decimal(left) and types.is_decimal(right) and left.scale == right.scale:
+        return pa.decimal128(max(left.precision, right.precision), left.scale)
+    if types.is_list(left) and types.is_list(right):
+        return pa.list_(wider(left.value_type, right.value_type, column))
+    if types.is_struct(left) and types.is_struct(right):
+        fields = {field.name: field.type for field in left}
+        for field in right:
+            kind = fields.get(field.name)
+            fields[field.name] = (
+                field.type if kind is None else wider(kind, field.type, f"{column}.{field.name}")
+            )
+        return pa.struct(list(fields.items()))
+    raise SchemaError(f"Column {column!r} is {left} in one file of this load and {right} in another.")
+
+
+def iceberg_schema(columns: pa.Schema) -> Schema:
+    """Return Arrow columns as an Iceberg schema whose field ids are those of a new table."""
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.schema import assign_fresh_schema_ids
+
+    return assign_fresh_schema_ids(Catalog._convert_schema_if_needed(columns))  # noqa: SLF001 (no public one)
+
+
+def table_columns(schema: Schema) -> tuple[Column, ...]:
+    """Return the columns of an Iceberg table as DuckDB writes them, with their field ids."""
+    return tuple(
+        Column(field.name, _duckdb_type(field.field_type), _field_id(field)) for field in schema.fields
+    )
+
+
+def _field_id(field: NestedField) -> FieldId:
+    return FieldId(field.field_id, _nested_ids(field.field_type))
+
+
+def _nested_ids(kind: IcebergType) -> dict[str, FieldId]:
+    from pyiceberg.types import ListType, MapType, StructType
+
+    if isinstance(kind, StructType):
+        return {field.name: _field_id(field) for field in kind.fields}
+    if isinstance(kind, ListType):
+        return {"element": _field_id(kind.element_field)}
+    if isinstance(kind, MapType):
+        return {"key": _field_id(kind.key_field), "value": _field_id(kind.value_field)}
+    return {}
+
+
+_DUCKDB_TYPES = {
+    "boolean": "BOOLEAN",
+    "int": "INTEGER",
+    "long": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "date": "DATE",
+    "time": "TIME",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMPTZ",
+    "string": "VARCHAR",
+    "binary": "BLOB",
+    "uuid": "UUID",
+}
+
+
+def _duckdb_type(kind: IcebergType) -> str:
+    from pyiceberg.types import DecimalType, FixedType, ListType, MapType, StructType
+
+    if isinstance(kind, StructType):
+        fields = [f"{identifier(field.name)} {_duckdb_type(field.field_type)}" for field in kind.fields]
+        return f"STRUCT({', '.join(fields)})"
+    if isinstance(kind, ListType):
+        return f"{_duckdb_type(kind.element_type)}[]"
+    if isinstance(kind, MapType):
+        return f"MAP({_duckdb_type(kind.key_type)}, {_duckdb_type(kind.value_type)})"
+    if isinstance(kind, DecimalType):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if isinstance(kind, FixedType):
+        return "BLOB"
+    name = str(kind)
+    if name not in _DUCKDB_TYPES:
+        raise SchemaError(f"The table has a column of type {name}, which cannot be written yet.")
+    return _DUCKDB_TYPES[name]
+
+
+def check_compatible(table: Schema, load: Schema, name: str) -> None:
+    """Check that a table can take a load's columns by adding columns and widening types alone.
+
+    Raises:
+        SchemaError: with each column that does not fit: its name, the table's type, the load's type.
+    """
+    clashes = [
+        (field.name, existing.field_type, field.field_type)
+        for field in load.fields
+        if (existing := _field(table, field.name)) and not _fits(existing.field_type, field.field_type)
+    ]
+    if clashes:
+        lines = "\n".join(f"  {column}: table has {old}, load has {new}" for column, old, new in clashes)
+        raise SchemaError(
+            f"Table {name} cannot hold this load, since Iceberg does not change types so far:\n{lines}\n"
+            f"Cast the column in the source, or load into another table."
+        )
+
+
+def _field(schema: Schema, name: str) -> NestedField | None:
+    return next((field for field in schema.fields if field.name == name), None)
+
+
+def _fits(old: IcebergType, new: IcebergType) -> bool:
+    from pyiceberg.exceptions import ResolveError
+    from pyiceberg.schema import promote
+    from pyiceberg.types import ListType, MapType, PrimitiveType, StructType
+
+    if isinstance(old, StructType) and isinstance(new, StructType):
+        known = {field.name: field.field_type for field in old.fields}
+        return all(
+            field.name not in known or _fits(known[field.name], field.field_type) for field in new.fields
+        )
+    if isinstance(old, ListType) and isinstance(new, ListType):
+        return _fits(old.element_type, new.element_type)
+    if isinstance(old, MapType) and isinstance(new, MapType):
+        return _fits(old.key_type, new.key_type) and _fits(old.value_type, new.value_type)
+    if not (isinstance(old, PrimitiveType) and isinstance(new, PrimitiveType)):
+        return False
+    if old == new:
+        return True
+    for read, write in ((old, new), (new, old)):
+        try:
+            promote(read, write)
+        except ResolveError:
+            continue
+        return True
+    return False

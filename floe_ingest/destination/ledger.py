@@ -1,0 +1,166 @@
+"""The ledger of loads is the table: marks in its snapshots, and a record in its properties.
+
+A snapshot's summary says which load made it. A property, set in the same commit, says the same of the
+newest load of each pipeline, since summaries go with ``expire_snapshots`` and some catalogs show only
+the newest snapshot. The state of the resources that feed the table rides along in both.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest_hookspecs import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.snapshots import Snapshot
+
+LOAD_ID = "floe-ingest.load-id"
+RUN_ID = "floe-ingest.run-id"
+PIPELINE = "floe-ingest.pipeline"
+STATE = "floe-ingest.state"
+VERSION = "floe-ingest.version"
+
+_STATE_IN_SUMMARY = 600
+"""Characters. Snapshot summaries are kept for each snapshot, so only a small state goes there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadMark:
+    """What a commit says of the load that it belongs to.
+
+    Arguments:
+        load_id: dlt's load id.
+        pipeline: the pipeline's name.
+        run_id: names the logical execution; None outside the engine.
+        state: the pipeline's state as dlt compresses it; None where it did not change.
+    """
+
+    load_id: str
+    pipeline: str
+    run_id: str | None = None
+    state: str | None = None
+
+    def summary(self) -> dict[str, str]:
+        """Return the keys for the snapshot's summary."""
+        keys = {LOAD_ID: self.load_id, PIPELINE: self.pipeline, VERSION: __version__}
+        if self.run_id:
+            keys[RUN_ID] = self.run_id
+        if self.state is not None and len(self.state) <= _STATE_IN_SUMMARY:
+            keys[STATE] = self.state
+        return keys
+
+    def properties(self, metadata: TableMetadata, snapshot_id: int | None) -> dict[str, str]:
+        """Return the table property that records this load; an unchanged state is carried over."""
+        known = read_record(metadata, self.pipeline)
+        state = self.state if self.state is not None else (known or {}).get("state")
+        record = {
+            "load-id": self.load_id,
+            "run-id": self.run_id,
+            "snapshot-id": snapshot_id,
+            "sequence-number": metadata.next_sequence_number(),
+            "state": state,
+        }
+        return {_record_key(self.pipeline): json.dumps(record)}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLoad:
+    """A load that a table already holds."""
+
+    snapshot_id: int | None
+    rows: int
+    bytes: int
+
+
+def _record_key(pipeline: str) -> str:
+    return f"floe-ingest.loads.{pipeline}"
+
+
+def read_record(metadata: TableMetadata, pipeline: str) -> dict[str, Any] | None:
+    """Return what the table's property says of the newest load of a pipeline."""
+    text = metadata.properties.get(_record_key(pipeline))
+    return json.loads(text) if text else None
+
+
+def ancestry(metadata: TableMetadata) -> Iterator[Snapshot]:
+    """Yield the snapshots that lead to the current one, newest first, as far as they are known."""
+    by_id = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
+    snapshot = by_id.get(metadata.current_snapshot_id) if metadata.current_snapshot_id else None
+    while snapshot is not None:
+        yield snapshot
+        parent = snapshot.parent_snapshot_id
+        snapshot = by_id.get(parent) if parent is not None else None
+
+
+def find_load(table: Table, mark: LoadMark, *, by_run: bool = True) -> FoundLoad | None:
+    """Return the load of this mark if the table holds it: by load id, or by run id and pipeline.
+
+    A load that was rolled back does not count.
+
+    Arguments:
+        table: freshly loaded.
+        mark: what to look for.
+        by_run: whether a snapshot of the same run counts too. False for child tables, whose rows
+            belong to the root rows of one load and to no other.
+    """
+    metadata = table.metadata
+    for snapshot in ancestry(metadata):
+        summary = snapshot.summary.additional_properties if snapshot.summary else {}
+        if _is_same(mark, summary.get(LOAD_ID), summary.get(RUN_ID), summary.get(PIPELINE), by_run=by_run):
+            return FoundLoad(
+                snapshot.snapshot_id,
+                int(summary.get("added-records", 0)),
+                int(summary.get("added-files-size", 0)),
+            )
+    record = read_record(metadata, mark.pipeline)
+    if (
+        record
+        and _is_same(mark, record["load-id"], record["run-id"], mark.pipeline, by_run=by_run)
+        and record_is_current(metadata, record)
+    ):
+        return FoundLoad(record["snapshot-id"], 0, 0)
+    return None
+
+
+def record_is_current(metadata: TableMetadata, record: Mapping[str, Any]) -> bool:
+    """Return whether the snapshot of a record still counts, that is, was not rolled back.
+
+    Where its snapshot is known, the ancestry decides. Where it is not (expired, or the catalog shows
+    only the newest), a rolled-back table shows by a current sequence number below the record's.
+    """
+    snapshot_id = record["snapshot-id"]
+    if snapshot_id is None:
+        return True
+    if any(snapshot.snapshot_id == snapshot_id for snapshot in metadata.snapshots):
+        return any(snapshot.snapshot_id == snapshot_id for snapshot in ancestry(metadata))
+    current = metadata.current_snapshot()
+    if current is None:
+        return False
+    return (current.sequence_number or 0) >= int(record["sequence-number"])
+
+
+def stored_state(table: Table, pipeline: str) -> str | None:
+    """Return the state that a table's current snapshot holds for a pipeline, as dlt compresses it."""
+    record = read_record(table.metadata, pipeline)
+    if record and record_is_current(table.metadata, record):
+        state: str | None = record["state"]
+        return state
+    for snapshot in ancestry(table.metadata):
+        summary = snapshot.summary.additional_properties if snapshot.summary else {}
+        if summary.get(PIPELINE) == pipeline and STATE in summary:
+            return summary[STATE]
+    return None
+
+
+def _is_same(
+    mark: LoadMark, load_id: str | None, run_id: str | None, pipeline: str | None, *, by_run: bool
+) -> bool:
+    if load_id == mark.load_id:
+        return True
+    return by_run and mark.run_id is not None and run_id == mark.run_id and pipeline == mark.pipeline

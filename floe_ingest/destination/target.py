@@ -1,0 +1,87 @@
+"""What others may ask of the destination: a table's columns before a load, and what a load did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from floe_ingest.destination.catalogs import open_catalog
+from floe_ingest.destination.layout import check_compatible, iceberg_schema, table_columns
+from floe_ingest.destination.ledger import LoadMark, find_load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pyarrow as pa
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+    from floe_ingest.dataplane.columns import Column
+    from floe_ingest.destination.ledger import FoundLoad
+
+
+class Target:
+    """A namespace of a catalog.
+
+    Arguments:
+        name, properties: see ``open_catalog``.
+        namespace: dotted.
+    """
+
+    def __init__(self, name: str, properties: Mapping[str, str], namespace: str) -> None:
+        self._name = name
+        self._properties = properties
+        self.namespace = tuple(namespace.split("."))
+
+    def columns_for(self, table: str, columns: pa.Schema) -> tuple[Column, ...]:
+        """Return the columns that data files of a load must have, with the field ids they will get.
+
+        The commit decides anew; files whose ids turn out different by then are rewritten.
+
+        Arguments:
+            table: the table's name; it may not exist yet.
+            columns: the load's columns, in types that fit Iceberg.
+
+        Raises:
+            SchemaError: the table cannot hold them.
+        """
+        existing = self._load(table)
+        if existing is None:
+            return table_columns(iceberg_schema(columns))
+        check_compatible(existing.schema(), iceberg_schema(columns), ".".join((*self.namespace, table)))
+        transaction = existing.transaction()
+        with transaction.update_schema() as update:
+            update.union_by_name(columns)
+        by_name = {column.name: column for column in table_columns(transaction.table_metadata.schema())}
+        return tuple(by_name[name] for name in columns.names)
+
+    def find(
+        self, table: str, pipeline: str, *, load_ids: Iterable[str], run_id: str | None
+    ) -> FoundLoad | None:
+        """Return what a load (by id) or a run (by id) committed to a table, or None for nothing."""
+        existing = self._load(table)
+        if existing is None:
+            return None
+        for load_id in load_ids:
+            if found := find_load(existing, LoadMark(load_id, pipeline), by_run=False):
+                return found
+        return find_load(existing, LoadMark("", pipeline, run_id)) if run_id else None
+
+    def reach(self) -> str:
+        """Ask the catalog for the namespaces it has; return what was found, in words.
+
+        Raises:
+            CatalogConnectionError, CatalogConfigurationError: it cannot be asked.
+        """
+        count = len(self._catalog().list_namespaces())
+        return f"reached, {count} namespace{'s' if count != 1 else ''}"
+
+    def _catalog(self) -> Catalog:
+        return open_catalog(self._name, self._properties)
+
+    def _load(self, table: str) -> Table | None:
+        from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+
+        try:
+            return self._catalog().load_table((*self.namespace, table))
+        except (NoSuchTableError, NoSuchNamespaceError):
+            return None

@@ -1,0 +1,172 @@
+"""The write step: the Parquet files of a load become data files of a table. No catalog, no commit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from floe_ingest.dataplane.connection import DataPlaneSettings, connect
+from floe_ingest.dataplane.copy import FileOptions, rewrite_parquet
+from floe_ingest.destination.adopt import describe, fits
+from floe_ingest.destination.layout import table_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyiceberg.io import FileIO
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.schema import Schema
+
+_SMALL_FILE = 16 * 1024 * 1024
+_PARALLEL_FROM = 32 * 1024 * 1024
+_COPY_CHUNK = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTask:
+    """What to write, and for which table. It pickles, so any thread, process or machine can run it.
+
+    Arguments:
+        inputs: local Parquet files, in the order of the load.
+        schema: the table's schema, field ids final.
+        table_location: the table's root.
+        table_properties: codec, file size, metrics, location provider.
+        io_properties: how storage is reached; holds credentials, so it is not shown.
+        scratch: a local folder for files on their way.
+        settings: how much of the machine DuckDB may take.
+    """
+
+    inputs: tuple[Path, ...]
+    schema: Schema
+    table_location: str
+    table_properties: Mapping[str, str]
+    io_properties: Mapping[str, str] = field(repr=False)
+    scratch: Path = field(default_factory=Path.cwd)
+    settings: DataPlaneSettings = field(default_factory=DataPlaneSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenData:
+    """Data files that stand in the table's storage and that no snapshot knows yet.
+
+    Arguments:
+        data_files: with location and statistics.
+        rows: over all files.
+        bytes: over all files.
+    """
+
+    data_files: tuple[DataFile, ...]
+    rows: int
+    bytes: int
+
+
+def write_data_files(task: WriteTask) -> WrittenData:
+    """Adopt or rewrite a load's files, put them into the table's storage, and describe them.
+
+    Files that fit are adopted as they are; the others, and small ones, are rewritten together on all
+    cores within the memory limit.
+
+    Raises:
+        duckdb.Error: a value does not fit its column.
+        OSError: storage refused or is full. Files of this call are removed.
+    """
+    local = _adoptable(task) or _rewrite(task)
+    io = _file_io(task)
+    done: list[DataFile] = []
+    try:
+        done.extend(_publish(io, task, path) for path in local)
+    except BaseException:
+        remove_data_files(io, done)
+        raise
+    return WrittenData(
+        tuple(done), sum(file.record_count for file in done), sum(file.file_size_in_bytes for file in done)
+    )
+
+
+def remove_data_files(io: FileIO, data_files: Sequence[DataFile]) -> None:
+    """Remove data files that no snapshot will ever reference."""
+    for data_file in data_files:
+        try:
+            io.delete(data_file.file_path)
+        except FileNotFoundError:
+            continue
+
+
+def _adoptable(task: WriteTask) -> list[Path]:
+    """Return all inputs if every one fits and they are not many small ones, else none."""
+    import pyarrow.parquet as pq
+
+    if not task.inputs:
+        return []
+    sizes = [path.stat().st_size for path in task.inputs]
+    if len(sizes) > (os.cpu_count() or 1) and sum(sizes) / len(sizes) < _SMALL_FILE:
+        return []
+    if all(fits(pq.read_metadata(path), task.schema) for path in task.inputs):
+        return list(task.inputs)
+    return []
+
+
+def _rewrite(task: WriteTask) -> list[Path]:
+    if not task.inputs:
+        return []
+    total = sum(path.stat().st_size for path in task.inputs)
+    options = _file_options(task.table_properties, parallel=total >= _PARALLEL_FROM)
+    with connect(task.settings) as connection:
+        files = rewrite_parquet(connection, task.inputs, table_columns(task.schema), task.scratch, options)
+    return [file.path for file in files]
+
+
+def _file_options(properties: Mapping[str, str], *, parallel: bool) -> FileOptions:
+    level = properties.get("write.parquet.compression-level")
+    defaults = FileOptions()
+    return FileOptions(
+        compression=properties.get("write.parquet.compression-codec", defaults.compression),
+        compression_level=int(level) if level else None,
+        target_bytes=int(properties.get("write.target-file-size-bytes", defaults.target_bytes)),
+        parallel=parallel,
+    )
+
+
+def _publish(io: FileIO, task: WriteTask, path: Path) -> DataFile:
+    import pyarrow.parquet as pq
+    from pyiceberg.table.locations import load_location_provider
+
+    provider = load_location_provider(task.table_location, dict(task.table_properties))
+    location = provider.new_data_location(f"{uuid.uuid4()}.parquet")
+    metadata = pq.read_metadata(path)
+    size = path.stat().st_size
+    target = _local_path(location)
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _link_or_copy(path, target)
+    else:
+        with path.open("rb") as source, io.new_output(location).create() as sink:
+            while chunk := source.read(_COPY_CHUNK):
+                sink.write(chunk)
+    return describe(metadata, task.schema, dict(task.table_properties), location, size)
+
+
+def _link_or_copy(path: Path, target: Path) -> None:
+    """Give a file a second name, which costs nothing, or copy it where that crosses file systems."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+
+
+def _local_path(location: str) -> Path | None:
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return Path(location) if not parts.scheme else None
+
+
+def _file_io(task: WriteTask) -> FileIO:
+    from pyiceberg.io import load_file_io
+
+    return load_file_io(dict(task.io_properties), task.table_location)

@@ -1,0 +1,83 @@
+"""Lands the bulk scans of a resource as data files, and hands them to dlt by name alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest.dataplane.copy import FileOptions
+from floe_ingest.dataplane.scan import open_scan
+from floe_ingest_hookspecs import BulkScan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from floe_ingest.dataplane.columns import Column
+    from floe_ingest.dataplane.connection import DataPlaneSettings
+    from floe_ingest.dataplane.scan import OpenScan
+
+
+@dataclass(frozen=True, slots=True)
+class BulkLanding:
+    """A step of a resource: a ``BulkScan`` becomes data files, everything else passes.
+
+    Arguments:
+        table: the resource's table.
+        columns_for: gives a table's columns with field ids for a load's columns.
+        folder: where files wait for their load package.
+        settings: how much of the machine DuckDB may take.
+    """
+
+    table: str
+    columns_for: Callable[[str, pa.Schema], Sequence[Column]]
+    folder: Path
+    settings: DataPlaneSettings
+
+    def __call__(self, item: Any, meta: Any = None) -> Any:  # noqa: ARG002 (dlt passes both)
+        """Return what dlt's pipe goes on with; called once for each item that a resource yields."""
+        if isinstance(item, BulkScan):
+            return self._land(item)
+        return item
+
+    def _land(self, scan: BulkScan) -> Iterator[Any]:
+        import dlt
+
+        with open_scan(scan, self.settings) as opened:
+            schema, origins = _named_as_in_dlt(opened, self.table)
+            columns = self.columns_for(self.table, schema)
+            files = opened.write(columns, origins, self.folder, FileOptions())
+        empty = schema.empty_table()
+        if not files:
+            # dlt creates the table from an item without rows.
+            yield empty
+        for file in files:
+            yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, hints=empty)
+
+
+def _named_as_in_dlt(opened: OpenScan, table: str) -> tuple[pa.Schema, Mapping[str, str]]:
+    """Return a scan's columns under dlt's names and in dlt's order, and the scan's column of each.
+
+    dlt would rewrite a file whose columns are not exactly those of its schema, in their order; so
+    columns that the table has and the scan lacks are written as NULL.
+    """
+    import dlt
+    import pyarrow as pa
+    from dlt.common.destination import DestinationCapabilitiesContext
+    from dlt.common.libs.pyarrow import columns_to_arrow
+    from dlt.common.schema.utils import is_complete_column
+
+    dlt_schema = dlt.current.source_schema()
+    origins = {dlt_schema.naming.normalize_identifier(name): name for name in opened.types}
+    found = {name: field.type for name, field in zip(origins, opened.arrow_schema(), strict=True)}
+    known = {
+        name: column
+        for name, column in dlt_schema.tables.get(table, {"columns": {}})["columns"].items()
+        if is_complete_column(column) and not name.startswith("_dlt_")
+    }
+    known_types = columns_to_arrow(known, DestinationCapabilitiesContext.generic_capabilities(), "UTC")
+    fields = [pa.field(name, found.pop(name, None) or known_types.field(name).type) for name in known]
+    fields += [pa.field(name, kind) for name, kind in found.items()]
+    return pa.schema(fields), origins

@@ -1,0 +1,144 @@
+"""Probes the catalog and every source of a configuration. Loads nothing, changes nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest.config import resolve_catalog, resolve_source, validate_config
+from floe_ingest.engine.categories import categorize, describe
+from floe_ingest.engine.workdir import new_run_id
+from floe_ingest.errors import IngestionError
+from floe_ingest.plugins import load_plugins
+from floe_ingest_hookspecs import RunContext
+
+if TYPE_CHECKING:
+    from floe_ingest.config import DltIngestionConfig, SourceConfig
+    from floe_ingest.plugins import Plugins
+    from floe_ingest_hookspecs import FoundResource, LoadError
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogReport:
+    """What a probe found of the catalog."""
+
+    name: str
+    type: str
+    success: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What a probe found of one source."""
+
+    name: str
+    source_type: str
+    success: bool
+    resources: tuple[FoundResource, ...] = ()
+    message: str = ""
+    errors: tuple[LoadError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What probes found of a configuration."""
+
+    success: bool
+    catalog: CatalogReport
+    sources: tuple[SourceReport, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the document that ``floe-ingest check --json`` prints: plain JSON types only."""
+        catalog = self.catalog
+        return {
+            "success": self.success,
+            "catalog": {
+                "name": catalog.name,
+                "type": catalog.type,
+                "success": catalog.success,
+                "message": catalog.message,
+            },
+            "sources": [_source_as_dict(source) for source in self.sources],
+        }
+
+
+def _source_as_dict(source: SourceReport) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "source_type": source.source_type,
+        "success": source.success,
+        "message": source.message,
+        "resources": [
+            {
+                "name": found.name,
+                "columns": list(found.columns),
+                "estimated_rows": found.estimated_rows,
+                "detail": found.detail,
+            }
+            for found in source.resources
+        ],
+        "errors": [
+            {"category": str(error.category), "type": error.type, "message": error.message}
+            for error in source.errors
+        ],
+    }
+
+
+def check(config: DltIngestionConfig, *, plugins: Plugins | None = None) -> CheckReport:
+    """Probe the catalog and every source, side by side.
+
+    Arguments:
+        config: from ``load_config``, or made in Python.
+        plugins: from ``load_plugins``; a fresh manager by default.
+
+    Returns:
+        What was found. Sources and catalogs that cannot be reached are in it, not raised.
+
+    Raises:
+        ConfigurationError: the configuration itself is wrong.
+    """
+    plugins = plugins or load_plugins()
+    validate_config(config, plugins)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        catalog = pool.submit(_check_catalog, config, plugins)
+        sources = tuple(pool.map(lambda source: _check_source(source, config, plugins), config.sources))
+        report = catalog.result()
+    return CheckReport(report.success and all(source.success for source in sources), report, sources)
+
+
+def _check_catalog(config: DltIngestionConfig, plugins: Plugins) -> CatalogReport:
+    from floe_ingest.destination.catalogs import sqlite_file
+    from floe_ingest.destination.target import Target
+
+    request = resolve_catalog(config)
+    try:
+        properties = plugins.destination_config(request)
+        file = sqlite_file(properties)
+        if file is not None and not file.exists():
+            return CatalogReport(
+                request.name, request.type, success=True, message=f"will be created in {file.parent}"
+            )
+        message = Target(request.name, properties, "unused").reach()
+    except IngestionError as error:
+        return CatalogReport(request.name, request.type, success=False, message=str(error))
+    return CatalogReport(request.name, request.type, success=True, message=message)
+
+
+def _check_source(source: SourceConfig, config: DltIngestionConfig, plugins: Plugins) -> SourceReport:
+    try:
+        plugins.require(source.source_type)
+        request = resolve_source(source, config, plugins)
+        found = plugins.check_source(request)
+    except Exception as error:  # noqa: BLE001 (any failure of a source is its report)
+        context = RunContext(new_run_id(), datetime.now(UTC), (source.name,))
+        told = describe(error, categorize(error, plugins, context))
+        return SourceReport(source.name, source.source_type, success=False, errors=(told,))
+    if found is None:
+        message = "has no probe; the configuration is valid"
+        return SourceReport(source.name, source.source_type, success=True, message=message)
+    return SourceReport(
+        source.name, source.source_type, success=True, resources=found.resources, message=found.message
+    )

@@ -1,0 +1,43 @@
+"""dlt's progress events, passed on to ``Progress``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlt.common.runtime.collector_base import Collector
+
+if TYPE_CHECKING:
+    from floe_ingest.engine.progress import Phase, Progress
+
+_PHASES: dict[str, Phase] = {"extract": "extract", "normalize": "normalize", "load": "load"}
+_NOT_TABLES = frozenset({"Resources", "Files", "Items", "Jobs", "Failed"})
+
+
+class ProgressCollector(Collector):
+    """Tells the phases of a source, and the rows of each table as they are extracted."""
+
+    def __init__(self, progress: Progress, source: str) -> None:
+        self._progress = progress
+        self._source = source
+        self._phase: Phase | None = None
+
+    def update(
+        self,
+        name: str,
+        inc: int = 1,
+        total: int | None = None,  # noqa: ARG002
+        inc_total: int | None = None,  # noqa: ARG002
+        message: str | None = None,  # noqa: ARG002
+        label: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Receive a count. While extracting, names that are not dlt's own counters are tables."""
+        if self._phase == "extract" and name not in _NOT_TABLES and not name.startswith("_dlt_") and inc:
+            self._progress.rows(self._source, name, inc)
+
+    def _start(self, step: str) -> None:
+        self._phase = _PHASES.get(step.split(" ", 1)[0].lower())
+        if self._phase is not None:
+            self._progress.phase(self._source, self._phase)
+
+    def _stop(self) -> None:
+        self._phase = None

@@ -1,0 +1,271 @@
+"""Loads one source: a dlt pipeline on the Iceberg destination, tried again where that can help."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from floe_ingest.dataplane.connection import DataPlaneSettings
+from floe_ingest.engine.bulk import BulkLanding
+from floe_ingest.engine.categories import categorize, chain, describe
+from floe_ingest.engine.resources import Destination, aim, as_source, check_tables, loaded_resources
+from floe_ingest_hookspecs import ErrorCategory, SourceResult, TableResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dlt import Pipeline
+    from dlt.extract import DltSource
+
+    from floe_ingest.config import RetryConfig, SourceConfig
+    from floe_ingest.destination.target import Target
+    from floe_ingest.engine.progress import Progress
+    from floe_ingest.engine.workdir import RunFolder
+    from floe_ingest.plugins import Plugins
+    from floe_ingest_hookspecs import LoadError, RunContext, SourceRequest
+
+log = structlog.get_logger(__name__)
+
+_MAX_DELAY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceJob:
+    """Everything that loading one source needs.
+
+    Arguments:
+        config: the source as the user wrote it.
+        request: the source as its plugin gets it.
+        context: the run, with this source in it.
+        catalog_name, catalog_properties: see ``open_catalog``.
+        retry: how often, and after how long, a transient failure is tried again.
+        folder: the working folder of this source in this run.
+        plugins, progress: whom to ask, and whom to tell.
+    """
+
+    config: SourceConfig
+    request: SourceRequest
+    context: RunContext
+    catalog_name: str
+    catalog_properties: Mapping[str, str]
+    retry: RetryConfig
+    folder: RunFolder
+    plugins: Plugins
+    progress: Progress
+
+    @property
+    def destination(self) -> Destination:
+        """Where this source goes."""
+        return Destination.parse(self.request.destination_table)
+
+    @property
+    def pipeline_name(self) -> str:
+        """The name of the dlt pipeline: by source and whole destination, so that no two share a state."""
+        return pipeline_name(self.request.name, self.request.destination_table)
+
+    @property
+    def target(self) -> Target:
+        """The namespace that this source loads into."""
+        from floe_ingest.destination.target import Target
+
+        return Target(self.catalog_name, self.catalog_properties, self.destination.namespace)
+
+
+def pipeline_name(source: str, destination_table: str) -> str:
+    """Return a pipeline name for a source and its destination.
+
+    Example:
+        >>> pipeline_name("shop", "bronze.shop_{resource}")
+        'shop__bronze__shop_resource'
+    """
+    readable = destination_table.replace(".", "__").replace("{resource}", "resource")
+    return re.sub(r"[^A-Za-z0-9_]+", "_", f"{source}__{readable}").strip("_")
+
+
+def load_source(job: SourceJob) -> SourceResult:
+    """Load a source; failures become part of the result.
+
+    A try that fails transiently is repeated with a fresh source; what it had committed is skipped, by
+    the run id in the tables.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted.
+    """
+    started = time.monotonic()
+    attempt = _Attempt(job)
+    errors: tuple[LoadError, ...] = ()
+    try:
+        for trial in _retrying(job):
+            with trial:
+                attempt.run()
+    except Exception as error:
+        _raise_if_interrupted(error)
+        log.debug("source failed", source=job.request.name, exc_info=True)
+        errors = (_told(error, job),)
+    tables = attempt.tables(failed=bool(errors))
+    if errors and any(table.committed for table in tables):
+        errors = tuple(_partial(error, tables) for error in errors)
+    return SourceResult(
+        name=job.request.name,
+        success=not errors,
+        duration_seconds=time.monotonic() - started,
+        tables=tables,
+        errors=errors,
+    )
+
+
+def _told(error: Exception, job: SourceJob) -> LoadError:
+    return describe(error, categorize(error, job.plugins, job.context))
+
+
+def _partial(error: LoadError, tables: Iterable[TableResult]) -> LoadError:
+    """Say which tables hold the load and which do not."""
+    done = ", ".join(table.table for table in tables if table.committed)
+    missing = ", ".join(table.table for table in tables if not table.committed)
+    message = f"{error.message}\nCommitted: {done}. Not committed: {missing}. A re-run completes the load."
+    category = error.category if error.category is ErrorCategory.CONFIGURATION else ErrorCategory.PARTIAL
+    return replace(error, category=category, message=message)
+
+
+def _retrying(job: SourceJob) -> Retrying:
+    def transient(error: BaseException) -> bool:
+        if not isinstance(error, Exception) or _interruption(error):
+            return False
+        return categorize(error, job.plugins, job.context) is ErrorCategory.TRANSIENT
+
+    def tell(state: Any) -> None:
+        error = state.outcome.exception()
+        log.warning(
+            "source is tried again",
+            source=job.request.name,
+            attempt=state.attempt_number,
+            pause_seconds=round(state.next_action.sleep, 1),
+            error=_told(error, job).message,
+        )
+        job.progress.phase(job.request.name, "retry")
+
+    delay = job.retry.initial_delay_seconds
+    return Retrying(
+        retry=retry_if_exception(transient),
+        wait=wait_exponential_jitter(initial=delay, max=_MAX_DELAY_SECONDS, jitter=delay),
+        stop=stop_after_attempt(job.retry.max_retries + 1),
+        before_sleep=tell,
+        reraise=True,
+    )
+
+
+def _interruption(error: BaseException) -> KeyboardInterrupt | None:
+    return next((cause for cause in chain(error) if isinstance(cause, KeyboardInterrupt)), None)
+
+
+def _raise_if_interrupted(error: Exception) -> None:
+    """dlt wraps an interrupt like any failure; it must end the run all the same."""
+    if interruption := _interruption(error):
+        raise KeyboardInterrupt from interruption
+
+
+class _Attempt:
+    """The tries of one source: what they share is which tables and loads they were about."""
+
+    def __init__(self, job: SourceJob) -> None:
+        self._job = job
+        self._load_ids: list[str] = []
+        self._roots: list[str] = []
+        self._tables: list[str] = []
+        self._tries = 0
+
+    def run(self) -> None:
+        """Try once: finish what an earlier try left half loaded, then extract and load the rest."""
+        self._tries += 1
+        pipeline = self._pipeline()
+        if pipeline.has_pending_data:
+            self._remember(pipeline, pipeline.run(None))
+        source = self._source()
+        if self._tries > 1 or self._job.folder.resumed:
+            self._skip_done(source, pipeline.pipeline_name)
+        if loaded_resources(source):
+            # The state is wiped by dlt; the rows are replaced in the commit, since every table is.
+            pipeline.refresh = "drop_data" if self._job.context.full_refresh else None
+            self._remember(pipeline, pipeline.run(source))
+
+    def tables(self, *, failed: bool) -> tuple[TableResult, ...]:
+        """Return what the tables say of this run, roots first."""
+        target, job = self._job.target, self._job
+        results = []
+        for table in dict.fromkeys([*self._roots, *self._tables]):
+            name = ".".join((*target.namespace, table))
+            try:
+                found = target.find(
+                    table, job.pipeline_name, load_ids=self._load_ids, run_id=job.context.run_id
+                )
+            except Exception:
+                log.warning("table cannot be looked at after the load", table=name, exc_info=True)
+                found = None
+            if found is not None:
+                results.append(TableResult(name, found.rows, found.bytes, found.snapshot_id, committed=True))
+            elif table in self._roots:
+                results.append(TableResult(name, 0, 0, None, committed=not failed))
+        return tuple(results)
+
+    def _pipeline(self) -> Pipeline:
+        import dlt
+
+        from floe_ingest.destination.factory import iceberg
+        from floe_ingest.engine.collector import ProgressCollector
+
+        job = self._job
+        return dlt.pipeline(
+            job.pipeline_name,
+            pipelines_dir=str(job.folder.pipelines),
+            destination=iceberg(
+                catalog_name=job.catalog_name,
+                catalog_properties=dict(job.catalog_properties),
+                run_id=job.context.run_id,
+                scratch_folder=str(job.folder.scratch),
+                enable_dataset_name_normalization=False,
+            ),
+            dataset_name=job.destination.namespace,
+            progress=ProgressCollector(job.progress, job.request.name),
+        )
+
+    def _source(self) -> DltSource:
+        job = self._job
+        source = as_source(job.plugins.build_source(job.request), job.request.name, job.request.source_type)
+        check_tables(source, job.config, job.destination)
+        bulk = "bulk" in job.plugins.source_type(job.request.source_type).source_type.capabilities
+        aim(
+            source,
+            job.config,
+            job.destination,
+            self._landing if bulk else None,
+            full_refresh=job.context.full_refresh,
+        )
+        self._roots = [str(resource.table_name) for resource in loaded_resources(source).values()]
+        return source
+
+    def _landing(self, table: str) -> BulkLanding:
+        folder = self._job.folder
+        return BulkLanding(
+            table=table,
+            columns_for=self._job.target.columns_for,
+            folder=folder.landing,
+            settings=DataPlaneSettings(spill_folder=folder.scratch / "spill"),
+        )
+
+    def _skip_done(self, source: DltSource, pipeline: str) -> None:
+        """Leave out resources whose table holds this run already."""
+        for name, resource in loaded_resources(source).items():
+            table = str(resource.table_name)
+            if self._job.target.find(table, pipeline, load_ids=(), run_id=self._job.context.run_id):
+                log.info("table holds this run already", source=self._job.request.name, table=table)
+                source.resources[name].selected = False
+
+    def _remember(self, pipeline: Pipeline, info: Any) -> None:
+        self._load_ids += info.loads_ids if info is not None else []
+        for schema in pipeline.schemas.values():
+            self._tables += [str(table["name"]) for table in schema.data_tables(seen_data_only=True)]

@@ -1,0 +1,144 @@
+"""Prepares what a plugin built: one dlt source, its resources aimed at their tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest.errors import ConfigurationError, PluginLoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dlt.common.schema.typing import TColumnSchema
+    from dlt.extract import DltResource, DltSource
+
+    from floe_ingest.config import ResourceConfig, SourceConfig
+    from floe_ingest.engine.bulk import BulkLanding
+
+_PLACEHOLDER = "{resource}"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a source's resources go.
+
+    Arguments:
+        namespace: dotted.
+        pattern: the table's name, or a pattern with ``{resource}``.
+    """
+
+    namespace: str
+    pattern: str
+
+    @classmethod
+    def parse(cls, destination_table: str) -> Destination:
+        """Split ``namespace.table``; the namespace may have several levels."""
+        namespace, _, pattern = destination_table.rpartition(".")
+        return cls(namespace, pattern)
+
+    def table_of(self, resource: str) -> str:
+        """Return the table of a resource, before dlt normalises the name."""
+        return self.pattern.replace(_PLACEHOLDER, resource)
+
+
+def as_source(built: Any, name: str, type_name: str) -> DltSource:
+    """Return what a ``build_source`` hook gave as one dlt source.
+
+    Raises:
+        PluginLoadError: it is neither a source, a resource nor a list of resources.
+    """
+    from dlt.common.schema import Schema
+    from dlt.extract import DltResource, DltSource
+
+    if isinstance(built, DltSource):
+        return built
+    resources = list(built) if isinstance(built, list | tuple) else [built]
+    if not resources or not all(isinstance(resource, DltResource) for resource in resources):
+        raise PluginLoadError(
+            f"The plugin of source type {type_name!r} built {type(built).__name__} for source {name!r}. "
+            f"floe_ingest_build_source must return a dlt source, a resource or a list of resources."
+        )
+    return DltSource(Schema(_schema_name(name)), name, resources)
+
+
+def _schema_name(name: str) -> str:
+    from dlt.common.schema.utils import normalize_schema_name
+
+    return normalize_schema_name(name)
+
+
+def loaded_resources(source: DltSource) -> Mapping[str, DltResource]:
+    """Return the selected resources that load into tables of their own."""
+    return {name: resource for name, resource in source.resources.selected.items() if resource.selected}
+
+
+def check_tables(source: DltSource, config: SourceConfig, destination: Destination) -> None:
+    """Check that each resource has a table of its own, and that the configuration names none in vain.
+
+    Raises:
+        ConfigurationError: several resources would share one table, or ``resources`` names one that
+            the source does not have.
+    """
+    names = sorted(loaded_resources(source))
+    if len(names) > 1 and _PLACEHOLDER not in destination.pattern:
+        raise ConfigurationError(
+            f"Source {config.name!r} has {len(names)} resources ({', '.join(names[:8])}"
+            f"{', …' if len(names) > 8 else ''}), and destination_table {config.destination_table!r} names "
+            f"one table. Write {destination.namespace}.{destination.pattern}_{_PLACEHOLDER}, or select one "
+            f"resource."
+        )
+    unknown = sorted(set(config.resources) - set(source.resources))
+    if unknown:
+        raise ConfigurationError(
+            f"Source {config.name!r} has no resource {unknown[0]!r}, which its `resources` names. "
+            f"It has: {', '.join(sorted(source.resources)) or 'none'}."
+        )
+
+
+def aim(
+    source: DltSource,
+    config: SourceConfig,
+    destination: Destination,
+    landing: Callable[[str], BulkLanding] | None,
+    *,
+    full_refresh: bool,
+) -> None:
+    """Give each resource its table and hints. What the user did not write stays as the source has it.
+
+    Arguments:
+        source: changed in place.
+        config: the source's configuration.
+        destination: where it goes.
+        landing: makes the step that lands bulk scans into a table; None for a type without any.
+        full_refresh: whether every table is replaced.
+    """
+    for name, resource in source.resources.items():
+        table = source.schema.naming.normalize_table_identifier(destination.table_of(name))
+        options = config.options_for(name)
+        hints = _hints(options)
+        if full_refresh:
+            hints["write_disposition"] = "replace"
+        resource.apply_hints(table_name=table, **hints)
+        if landing is not None:
+            _allow_null_keys(resource)
+            resource.add_step(landing(table))
+
+
+def _hints(options: ResourceConfig) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    if options.write_mode is not None:
+        hints["write_disposition"] = options.write_mode
+    if options.primary_key is not None:
+        hints["primary_key"] = list(options.primary_key)
+    return hints
+
+
+def _allow_null_keys(resource: DltResource) -> None:
+    """Let key columns be optional: DuckDB writes every column so, and dlt would rewrite each file."""
+    keys = resource.compute_table_schema().get("columns", {})
+    nullable: dict[str, TColumnSchema] = {
+        name: {"name": name, "nullable": True} for name, column in keys.items() if column.get("primary_key")
+    }
+    if nullable:
+        resource.apply_hints(columns=nullable)

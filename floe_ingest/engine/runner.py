@@ -1,0 +1,223 @@
+"""Runs the sources of a configuration, each on its own, and tells what became of them."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from floe_ingest.config import resolve_catalog, resolve_source, validate_config
+from floe_ingest.engine.categories import categorize, describe
+from floe_ingest.engine.loading import SourceJob, load_source
+from floe_ingest.engine.progress import Silent
+from floe_ingest.engine.workdir import new_run_id, run_folder
+from floe_ingest.errors import ConfigProblem, ConfigurationError, InvalidConfigError, PluginError
+from floe_ingest.plugins import load_plugins
+from floe_ingest_hookspecs import RunContext, RunResult, SourceResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from floe_ingest.config import DltIngestionConfig, SourceConfig
+    from floe_ingest.engine.progress import Progress
+    from floe_ingest.plugins import Plugins
+    from floe_ingest_hookspecs import SourceRequest
+
+log = structlog.get_logger(__name__)
+
+WORK_FOLDER = ".floe-ingest"
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A configuration whose every part is resolved: from here on, only loading can fail."""
+
+    config: DltIngestionConfig
+    sources: tuple[tuple[SourceConfig, SourceRequest], ...]
+    catalog_name: str
+    catalog_properties: Mapping[str, str]
+
+
+def run(
+    config: DltIngestionConfig,
+    *,
+    sources: Sequence[str] | None = None,
+    run_id: str | None = None,
+    full_refresh: bool = False,
+    plugins: Plugins | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Load the sources of a configuration.
+
+    Each source has its own dlt pipeline; one that fails does not stop the others. A configuration from
+    a file keeps its working folder beside that file, in ``.floe-ingest``: after a crash the next run goes
+    on where this one stopped.
+
+    Arguments:
+        config: from ``load_config``, or made in Python.
+        sources: names of the sources to load; all by default.
+        run_id: names this logical execution. A table that carries it is skipped, so a run can be
+            repeated under its id without loading anything twice.
+        full_refresh: replace every table, and forget cursors.
+        plugins: from ``load_plugins``; a fresh manager by default.
+        progress: is told what happens meanwhile.
+
+    Returns:
+        One entry a source. Failures of sources are in it, not raised.
+
+    Raises:
+        ConfigurationError: the configuration cannot work. Nothing was loaded.
+        PluginError: a plugin does not keep the contract. Nothing was loaded.
+    """
+    plugins = plugins or load_plugins()
+    progress = progress or Silent()
+    prepared = _prepare(config, sources, plugins)
+    _probe(prepared, plugins)
+    context = RunContext(
+        run_id=run_id or new_run_id(),
+        started_at=datetime.now(UTC),
+        sources=tuple(request.name for _, request in prepared.sources),
+        full_refresh=full_refresh,
+    )
+    progress.run_started(context.run_id, context.sources)
+    plugins.before_run(context)
+    results = []
+    with _work_root(config) as root:
+        for source, request in prepared.sources:
+            progress.source_started(request.name, request.source_type)
+            result = _run_source(prepared, source, request, context, root, run_id, plugins, progress)
+            results.append(result)
+            progress.source_finished(result)
+    outcome = RunResult(context.run_id, all(result.success for result in results), tuple(results))
+    plugins.after_run(context, outcome)
+    return outcome
+
+
+def _prepare(config: DltIngestionConfig, sources: Sequence[str] | None, plugins: Plugins) -> _Prepared:
+    validate_config(config, plugins)
+    chosen = _choose(config, sources)
+    catalog = resolve_catalog(config)
+    properties = plugins.destination_config(catalog)
+    requests = []
+    for source in chosen:
+        plugins.require(source.source_type)
+        requests.append((source, resolve_source(source, config, plugins)))
+    return _Prepared(config, tuple(requests), catalog.name, properties)
+
+
+def _choose(config: DltIngestionConfig, names: Sequence[str] | None) -> list[SourceConfig]:
+    known = [source.name for source in config.sources]
+    if not known:
+        raise InvalidConfigError([ConfigProblem("sources", "has no source. Add one to load.")])
+    for name in names or ():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InvalidConfigError(
+                [
+                    ConfigProblem(
+                        "sources", f"there is no source {name!r}.{hint} There is: {', '.join(known)}."
+                    )
+                ]
+            )
+    return [source for source in config.sources if not names or source.name in names]
+
+
+def _probe(prepared: _Prepared, plugins: Plugins) -> None:
+    """Find what is wrong in the configuration of any source before the first byte moves.
+
+    A source that cannot be reached just now is left to its load, which tries more than once.
+
+    Raises:
+        ConfigurationError: of the first source that has one.
+    """
+
+    def probe(request: SourceRequest) -> ConfigurationError | PluginError | None:
+        try:
+            plugins.check_source(request)
+        except (ConfigurationError, PluginError) as error:
+            return error
+        except Exception:
+            log.debug("probe failed", source=request.name, exc_info=True)
+        return None
+
+    requests = [request for _, request in prepared.sources]
+    with ThreadPoolExecutor(max_workers=min(8, len(requests))) as pool:
+        for error in pool.map(probe, requests):
+            if error is not None:
+                raise error
+
+
+@contextmanager
+def _work_root(config: DltIngestionConfig) -> Iterator[Path]:
+    """Give the folder of working folders; one for this run alone where there is no file to keep it by."""
+    if config.path is not None:
+        root = config.folder / WORK_FOLDER
+        root.mkdir(mode=0o700, exist_ok=True)
+        yield root
+        return
+    root = Path(tempfile.mkdtemp(prefix="floe-ingest-"))
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+class _SourceFailedError(Exception):
+    """Ends the working folder's context so that it keeps the folder; carries the result."""
+
+    def __init__(self, result: SourceResult) -> None:
+        self.result = result
+
+
+def _run_source(
+    prepared: _Prepared,
+    source: SourceConfig,
+    request: SourceRequest,
+    context: RunContext,
+    root: Path,
+    run_id: str | None,
+    plugins: Plugins,
+    progress: Progress,
+) -> SourceResult:
+    try:
+        with run_folder(root, request.name, run_id, context.run_id) as folder:
+            if folder.resumed:
+                log.info("an unfinished run is gone on with", source=request.name, run_id=folder.run_id)
+            job = SourceJob(
+                config=source,
+                request=request,
+                context=replace(context, run_id=folder.run_id, source=request),
+                catalog_name=prepared.catalog_name,
+                catalog_properties=prepared.catalog_properties,
+                retry=prepared.config.retry_config,
+                folder=folder,
+                plugins=plugins,
+                progress=progress,
+            )
+            result = _enriched(load_source(job), job.context, plugins)
+            if not result.success:
+                raise _SourceFailedError(result)
+            return result
+    except _SourceFailedError as failed:
+        return failed.result
+
+
+def _enriched(result: SourceResult, context: RunContext, plugins: Plugins) -> SourceResult:
+    try:
+        extra: dict[str, Any] = plugins.enrich_result(context, result)
+    except PluginError as error:
+        # The tables are committed by now: a failing extra must not make them look unloaded.
+        told = describe(error, categorize(error, plugins, context))
+        log.warning("result could not be enriched", source=result.name, error=told.message)
+        return result
+    return replace(result, extra=MappingProxyType(extra)) if extra else result

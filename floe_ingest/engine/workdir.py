@@ -1,0 +1,128 @@
+"""The working folder of a run, and how an unfinished run is found again.
+
+Each run of a source has a folder of its own, ``<root>/<source>/<run id>``, locked while it lasts and
+removed when it has ended well. A folder that is there and not locked belongs to a run that failed or
+died; the next invocation goes on with it, under its run id, so that nothing is loaded twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LOCK = "lock"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The working folder of one source in one run.
+
+    Arguments:
+        path: private to this run, mode 0700.
+        run_id: the run's id; an earlier one's where ``resumed``.
+        resumed: whether an unfinished run is gone on with.
+    """
+
+    path: Path
+    run_id: str
+    resumed: bool
+
+    @property
+    def pipelines(self) -> Path:
+        """Where dlt keeps its load packages."""
+        return self.path / "pipelines"
+
+    @property
+    def landing(self) -> Path:
+        """Where data files wait for their load package."""
+        return self.path / "landing"
+
+    @property
+    def scratch(self) -> Path:
+        """Where files on their way to storage and spilled data go."""
+        return self.path / "scratch"
+
+
+def new_run_id() -> str:
+    """Return a run id that sorts by time and is unique."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
+@contextmanager
+def run_folder(root: Path, source: str, run_id: str | None, fallback: str) -> Iterator[RunFolder]:
+    """Take the folder of a run, for as long as the context lasts.
+
+    The folder is removed when the context ends well, and kept when it ends by an exception.
+
+    Arguments:
+        root: where working folders are kept.
+        source: the source's name.
+        run_id: the id that was asked for; None takes up an unfinished run if there is one.
+        fallback: the id of a new run.
+    """
+    home = root / source
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path, resumed, handle = _take(home, run_id, fallback)
+    try:
+        yield RunFolder(path, path.name, resumed)
+    except BaseException:
+        os.close(handle)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    os.close(handle)
+
+
+def _take(home: Path, run_id: str | None, fallback: str) -> tuple[Path, bool, int]:
+    if run_id is None:
+        unfinished = sorted((path for path in home.iterdir() if path.is_dir()), reverse=True)
+        for path in unfinished:
+            if (handle := _lock(path)) is not None:
+                _remove_older(unfinished[unfinished.index(path) + 1 :])
+                return path, True, handle
+    wanted = home / (run_id or fallback)
+    resumed = wanted.exists()
+    wanted.mkdir(mode=0o700, exist_ok=True)
+    handle = _lock(wanted)
+    if handle is None:
+        # The same run id is at work in another process: both may go on, the tables decide.
+        wanted = home / f"{wanted.name}.{uuid.uuid4().hex[:8]}"
+        wanted.mkdir(mode=0o700)
+        handle = _lock(wanted)
+    if handle is None:
+        raise OSError(f"The working folder {wanted} cannot be locked")
+    return wanted, resumed, handle
+
+
+def _remove_older(paths: list[Path]) -> None:
+    """Remove unfinished runs that a newer unfinished one has overtaken."""
+    for path in paths:
+        if (handle := _lock(path)) is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(handle)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a folder; the lock goes with the process, however it ends. None if another holds it."""
+    try:
+        handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    if not (path / _LOCK).exists():  # its owner ended and removed it between the two calls
+        os.close(handle)
+        return None
+    return handle

@@ -1,0 +1,169 @@
+"""What a user writes as ``source_config`` of a ``filesystem`` source."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+Format = Literal["parquet", "csv", "jsonl"]
+
+_MODEL = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+_TYPE = re.compile(
+    r"(BOOLEAN|SMALLINT|INTEGER|BIGINT|DOUBLE|VARCHAR|DATE|TIME|TIMESTAMP"
+    r"|TIMESTAMPTZ|UUID|DECIMAL\(\s*\d{1,2}\s*,\s*\d{1,2}\s*\))",
+    re.IGNORECASE,
+)
+
+
+class CsvOptions(BaseModel):
+    """How CSV files are written. Nothing here is guessed: what is not said has the default below."""
+
+    model_config = _MODEL
+
+    delimiter: str = Field(
+        default=",", min_length=1, max_length=1, description="Between two fields.", examples=[";"]
+    )
+    quote: str = Field(
+        default='"',
+        min_length=1,
+        max_length=1,
+        description="Around a field; doubled inside one.",
+        examples=["'"],
+    )
+    header: bool = Field(default=True, description="Whether the first line holds the names of the columns.")
+    names: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Names of the columns, in order; instead of the header's. Needed without a header.",
+        examples=[["id", "amount"]],
+    )
+    encoding: Literal["utf-8", "utf-16", "latin-1"] = Field(default="utf-8", description="Of the files.")
+    null_values: tuple[str, ...] = Field(
+        default=("",), description="Fields that stand for no value.", examples=[["", "NULL", "n/a"]]
+    )
+    date_format: str | None = Field(
+        default=None,
+        description="How dates are written (strptime). Without it only ISO dates (2024-01-31) are dates: "
+        "01/02/2024 stays text, since nobody can tell its month.",
+        examples=["%d/%m/%Y"],
+    )
+    types: dict[str, str] = Field(
+        default_factory=dict,
+        description="DuckDB types of columns, by name; they replace what the values look like.",
+        examples=[{"zip": "VARCHAR", "price": "DECIMAL(12,2)"}],
+    )
+
+    @field_validator("types")
+    @classmethod
+    def _known_types(cls, types: dict[str, str]) -> dict[str, str]:
+        for column, kind in types.items():
+            if not _TYPE.fullmatch(kind.strip()):
+                raise ValueError(
+                    f"column {column!r} cannot have the type {kind!r}; use BOOLEAN, SMALLINT, INTEGER, "
+                    f"BIGINT, DOUBLE, DECIMAL(p,s), VARCHAR, DATE, TIME, TIMESTAMP, TIMESTAMPTZ or UUID"
+                )
+        return {column: kind.strip().upper() for column, kind in types.items()}
+
+    @field_validator("date_format")
+    @classmethod
+    def _date_without_time(cls, date_format: str | None) -> str | None:
+        if date_format is None:
+            return None
+        words = set(re.findall(r"%-?([A-Za-z])", date_format))
+        if not words or words - set("YymdbBjeaA"):
+            raise ValueError(
+                f"{date_format!r} must describe a date alone, with %Y or %y, %m, %b or %B, and %d; columns "
+                f"with a time of day stay text unless they are written in ISO form"
+            )
+        return date_format
+
+    @field_validator("names")
+    @classmethod
+    def _distinct_names(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and len({name.casefold() for name in names}) != len(names):
+            raise ValueError(f"has a name twice (letter case does not count): {', '.join(names)}")
+        return names
+
+    @model_validator(mode="after")
+    def _names_without_header(self) -> Self:
+        if not self.header and self.names is None:
+            raise ValueError("header: false needs names: [...], one for each column")
+        if self.quote == self.delimiter:
+            raise ValueError(f"quote and delimiter are both {self.quote!r}; they must differ")
+        return self
+
+
+class ReaderOptions(BaseModel):
+    """The few options of DuckDB's readers that change what is read and cannot lose anything."""
+
+    model_config = _MODEL
+
+    filename: bool = Field(default=False, description="Add a column `filename`: the file of each row.")
+    hive_partitioning: bool = Field(
+        default=False, description="Add a column for each `key=value` folder of a file's path, as text."
+    )
+    binary_as_string: bool = Field(
+        default=False, description="Parquet: read binary columns without a logical type as text."
+    )
+
+
+class FilesystemConfig(BaseModel):
+    """Files of one folder. Give ``bucket_url`` (or ``path``); the rest has sensible defaults.
+
+    Example:
+        >>> FilesystemConfig(path="data", tables={"orders": "orders*.csv"}).tables["orders"]
+        'orders*.csv'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+
+    bucket_url: str = Field(
+        validation_alias=AliasChoices("bucket_url", "path"),
+        min_length=1,
+        description="The folder: a path (relative ones are relative to the configuration file) or a "
+        "file:// URL. May also be written `path`.",
+        examples=["data", "/srv/exports"],
+    )
+    file_glob: str = Field(
+        default="*",
+        validation_alias=AliasChoices("file_glob", "include_glob"),
+        min_length=1,
+        description="Which files, relative to the folder; `**` goes into subfolders. Files and folders whose "
+        "name starts with a dot or underscore are left out. May also be written `include_glob`.",
+        examples=["2024-*.csv.gz", "**/*.parquet"],
+    )
+    tables: dict[str, str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Several resources from one folder: a glob for each. Without it, all files are one "
+        "resource that is called as the source.",
+        examples=[{"orders": "orders*.csv", "events": "events/*.jsonl"}],
+    )
+    format: Literal["auto", "parquet", "csv", "jsonl"] = Field(
+        default="auto",
+        description="Of all files; auto goes by .parquet, .csv, .jsonl, .ndjson (and .gz, .zst).",
+    )
+    csv: CsvOptions = Field(default_factory=CsvOptions, description="How CSV files are written.")
+    reader_options: ReaderOptions = Field(
+        default_factory=ReaderOptions, description="Further columns and such."
+    )
+    storage_options: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Credentials of object storage. Not supported yet."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_the_aliases(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for name, other in (("bucket_url", "path"), ("file_glob", "include_glob")):
+                if name in data and other in data:
+                    raise ValueError(f"{name} and {other} mean the same; write one of them")
+        return data
+
+    @model_validator(mode="after")
+    def _one_way_to_choose_files(self) -> Self:
+        if self.tables is not None and "file_glob" in self.model_fields_set:
+            raise ValueError("tables has a glob for each resource; leave file_glob out")
+        return self

@@ -1,0 +1,309 @@
+"""JSON lines as one scan.
+
+DuckDB's own inference is not used: it drops the zone of ``2024-01-02T03:04:05Z`` and reads long whole
+numbers as doubles. Arrow parses the files once, in bounded memory (an irregular stretch is parsed by
+Python), and DuckDB gets every key with its type:
+
+| values of a key | type |
+| --- | --- |
+| true, false | BOOLEAN |
+| whole numbers within 64 bits | BIGINT |
+| numbers with a fraction or exponent | DOUBLE (what JSON numbers are) |
+| whole numbers beyond 64 bits | DECIMAL(38,0) |
+| whole numbers beyond 2^53 mixed with fractions | VARCHAR, digit for digit |
+| strings: all ISO dates, times, date and time with or without zone | DATE, TIME, TIMESTAMPTZ, TIMESTAMP |
+| other strings; strings mixed with numbers or booleans | VARCHAR |
+| objects, lists | STRUCT, list; strings inside stay text |
+| objects or lists that differ in kind, or are empty | JSON text |
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from floe_ingest import BulkScan, SourceConfigurationError
+from floe_ingest_sources._sql import boolean, call, columns_argument, identifier, literal, select_from
+from floe_ingest_sources.filesystem.files import blocks, duckdb_path
+from floe_ingest_sources.filesystem.text_types import TIMES, TextColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from floe_ingest_sources.filesystem.config import ReaderOptions
+    from floe_ingest_sources.filesystem.files import FileGroup
+
+_CHUNK = 1 << 25
+_PIECE = 1 << 22
+_DUCKDB_OBJECT = 1 << 24
+_EXACT_IN_DOUBLE = float(1 << 53)
+
+
+@dataclass(slots=True)
+class _Key:
+    """What is known of the values of one key."""
+
+    type: Any = None
+    mixed: bool = False
+    nested: bool = False
+    beyond_double: bool = False
+    fractions: bool = False
+    text: TextColumn = field(default_factory=lambda: TextColumn(TIMES))
+
+
+@dataclass(slots=True)
+class _Keys:
+    """What is known of a group of files so far."""
+
+    keys: dict[str, _Key] = field(default_factory=dict)
+    as_text: set[str] = field(default_factory=set)
+    longest: int = 0
+
+
+def scan_jsonl(group: FileGroup, reader: ReaderOptions, further: tuple[str, ...]) -> BulkScan | None:
+    """Return the scan over the files of a group; None where no file has a row.
+
+    Arguments:
+        group: the files.
+        reader: options of the reader.
+        further: names of columns that the reader adds (file name, partition folders).
+
+    Raises:
+        SourceConfigurationError: a line is not a JSON object; names file and line.
+        SourceConnectionError: a file cannot be read.
+    """
+    found = _Keys()
+    for file in group.files:
+        line = 1
+        for chunk in _chunks(file):
+            _look(chunk, file, line, found)
+            line += chunk.count(b"\n")
+    if not found.keys:
+        return None
+    _distinct([*found.keys, *further], group)
+    read: dict[str, str] = {}
+    chosen: list[str] = []
+    for name, key in found.keys.items():
+        read[name], cast = _types_of(key)
+        column = identifier(name)
+        chosen.append(f"CAST({column} AS {cast}) AS {column}" if cast else column)
+    chosen += [identifier(name) for name in further]
+    read_json = call(
+        "read_json",
+        format=literal("newline_delimited"),
+        columns=columns_argument(read),
+        maximum_object_size=str(max(_DUCKDB_OBJECT, 2 * found.longest)),
+        filename=boolean(reader.filename),
+        hive_partitioning=boolean(reader.hive_partitioning),
+        hive_types_autocast="false",
+    )
+    paths = [duckdb_path(file) for file in group.files]
+    return BulkScan(select_from(chosen, read_json), (paths,), origin=group.origin)
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    """Yield whole lines, about ``_CHUNK`` bytes at a time."""
+    rest = bytearray()
+    for block in blocks(file):
+        rest += block
+        if len(rest) >= _CHUNK and (end := rest.rfind(b"\n")) >= 0:
+            yield bytes(rest[: end + 1])
+            del rest[: end + 1]
+    if rest:
+        yield bytes(rest)
+
+
+def _look(chunk: bytes, file: Path, line: int, found: _Keys) -> None:
+    import pyarrow as pa
+
+    found.longest = max(found.longest, *map(len, chunk.split(b"\n")))
+    if not chunk.strip():
+        return
+    try:
+        table = _parse(chunk, found)
+    except pa.ArrowInvalid:
+        # Arrow takes one type for a key; Python tells a mixed key from a broken line.
+        for name, values in _parse_slowly(chunk, file, line).items():
+            _see_values(found.keys.setdefault(name, _Key()), values)
+        return
+    for name in table.column_names:
+        for values in table.column(name).chunks:
+            _see(found.keys.setdefault(name, _Key()), values)
+
+
+def _parse(chunk: bytes, found: _Keys) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import json as arrow_json
+    from pyarrow import types
+
+    def read(names: set[str], others: str) -> pa.Table:
+        return arrow_json.read_json(
+            pa.BufferReader(chunk),
+            read_options=arrow_json.ReadOptions(block_size=max(_PIECE, 2 * found.longest)),
+            parse_options=arrow_json.ParseOptions(
+                explicit_schema=pa.schema([(name, pa.string()) for name in sorted(names)]),
+                unexpected_field_behavior=others,
+            ),
+        )
+
+    table = read(found.as_text, "infer")
+    # Arrow makes timestamps of such strings and forgets their zone: they are read again, as written.
+    times = {name for name in table.column_names if types.is_timestamp(table.schema.field(name).type)}
+    if times:
+        found.as_text |= times
+        written = read(times, "ignore")
+        for name in times:
+            table = table.set_column(table.column_names.index(name), name, written.column(name))
+    return table
+
+
+def _parse_slowly(chunk: bytes, file: Path, line: int) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
+    for number, text in enumerate(chunk.split(b"\n"), start=line):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text, object_pairs_hook=_pairs)
+        except ValueError as error:
+            _broken(file, number, str(error), error)
+        if not isinstance(row, dict):
+            _broken(file, number, f"it is {_word(row)}, and every line must be an object", None)
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return columns
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return row
+
+
+def _broken(file: Path, line: int, problem: str, cause: Exception | None) -> NoReturn:
+    raise SourceConfigurationError(
+        f"{file}, line {line}: not a line of JSON lines: {problem}. Each line holds one object; "
+        f"no row of the file was loaded"
+    ) from cause
+
+
+def _word(value: Any) -> str:
+    return "a list" if isinstance(value, list) else f"the value {str(value)[:40]!r}"
+
+
+def _see_values(key: _Key, values: list[Any]) -> None:
+    import pyarrow as pa
+
+    if any(
+        isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 63 for value in values
+    ):
+        values = [
+            float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            for value in values
+        ]
+        key.beyond_double = True
+    try:
+        _see(key, pa.array(values))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        key.mixed = True
+        key.nested |= any(isinstance(value, dict | list) for value in values)
+
+
+def _see(key: _Key, values: pa.Array) -> None:
+    import pyarrow as pa
+    from pyarrow import types
+
+    kind = values.type
+    if types.is_null(kind):
+        return
+    key.nested |= bool(types.is_nested(kind))
+    if types.is_string(kind):
+        key.text.see(values)
+    _see_numbers(key, values)
+    if key.type is None or key.mixed:
+        key.type = kind
+        return
+    try:
+        both = [pa.schema([("x", key.type)]), pa.schema([("x", kind)])]
+        key.type = pa.unify_schemas(both, promote_options="permissive").field("x").type
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        key.mixed = True
+
+
+def _see_numbers(key: _Key, values: pa.Array) -> None:
+    """Note whole numbers that a double would change, and doubles that are not whole numbers."""
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    kind = values.type
+    if types.is_struct(kind):
+        for position in range(kind.num_fields):
+            _see_numbers(key, values.field(position))
+    elif types.is_list(kind):
+        _see_numbers(key, values.flatten())
+    elif types.is_integer(kind) or types.is_floating(kind):
+        bounds = pc.min_max(values).as_py()
+        if bounds["min"] is None:
+            return
+        key.beyond_double |= max(abs(bounds["min"]), abs(bounds["max"])) >= _EXACT_IN_DOUBLE
+        if types.is_floating(kind):
+            key.fractions |= not pc.all(pc.equal(values, pc.trunc(values))).as_py()
+            key.fractions |= max(abs(bounds["min"]), abs(bounds["max"])) >= 1e38
+
+
+def _types_of(key: _Key) -> tuple[str, str | None]:
+    """Return the type that DuckDB reads a key as, and the type to cast that to (None: as it is)."""
+    from pyarrow import types
+
+    if key.mixed:
+        return ("JSON" if key.nested else "VARCHAR"), None
+    if key.type is None:
+        return "VARCHAR", None
+    if key.nested:
+        name = _duckdb(key.type)
+        return ("JSON" if name is None or (key.beyond_double and "DOUBLE" in name) else name), None
+    if types.is_floating(key.type) and key.beyond_double:
+        return ("VARCHAR" if key.fractions else "DECIMAL(38,0)"), None
+    if types.is_string(key.type):
+        kind = key.text.kind
+        return "VARCHAR", (None if kind == "VARCHAR" else kind)
+    return _duckdb(key.type) or "JSON", None
+
+
+def _duckdb(kind: Any) -> str | None:
+    """Return DuckDB's name of an Arrow type; None where an object has no fields."""
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        fields = [
+            (kind.field(position).name, _duckdb(kind.field(position).type))
+            for position in range(kind.num_fields)
+        ]
+        if not fields or any(inner is None for _, inner in fields):
+            return None
+        return "STRUCT(" + ", ".join(f"{identifier(name)} {inner}" for name, inner in fields) + ")"
+    if types.is_list(kind):
+        inner = _duckdb(kind.value_type)
+        return None if inner is None else f"{inner}[]"
+    if types.is_boolean(kind):
+        return "BOOLEAN"
+    if types.is_integer(kind):
+        return "BIGINT"
+    return "DOUBLE" if types.is_floating(kind) else "VARCHAR"
+
+
+def _distinct(names: list[str], group: FileGroup) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.casefold() in seen:
+            raise SourceConfigurationError(
+                f"{group.origin}: the columns {seen[name.casefold()]!r} and {name!r} have the same name in a "
+                f"table, where letter case does not count"
+            )
+        seen[name.casefold()] = name

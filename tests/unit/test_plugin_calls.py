@@ -1,0 +1,362 @@
+"""Calling hooks: who is called, what comes out, and whose name an error bears."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import BaseModel
+from structlog.testing import capture_logs
+
+from floe_ingest.errors import (
+    CatalogConfigurationError,
+    ConfigurationError,
+    IngestionError,
+    MissingPackageError,
+    PluginHookError,
+    PluginLoadError,
+    SourceConfigurationError,
+    SourceConnectionError,
+)
+from floe_ingest.plugins import Plugins, load_plugins
+from floe_ingest_hookspecs import (
+    CatalogRequest,
+    DefinitionsRequest,
+    ErrorCategory,
+    FoundResource,
+    Requirement,
+    RunContext,
+    RunResult,
+    SourceCheck,
+    SourceRequest,
+    SourceResult,
+    SourceType,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CONTEXT = RunContext("run-1", datetime(2026, 1, 2, tzinfo=UTC), ("shop",))
+SOURCE_RESULT = SourceResult("shop", success=True, duration_seconds=1.5)
+RUN_RESULT = RunResult("run-1", success=True, sources=(SOURCE_RESULT,))
+CATALOG = CatalogRequest("lake", "rest", {"uri": "http://127.0.0.1:1", "credential": "s3cret"})
+DEFINITIONS = DefinitionsRequest(config=None)
+
+
+class Config(BaseModel, extra="forbid"):
+    path: str = "a"
+
+
+def request_for(source_type: str) -> SourceRequest:
+    return SourceRequest("shop", source_type, Config(), "bronze.shop", config_folder=Path("/somewhere"))
+
+
+def plugin(**hooks: Callable[..., Any]) -> SimpleNamespace:
+    """Return a plugin with these hooks, given by their short names."""
+    return SimpleNamespace(**{f"floe_ingest_{name}": hookimpl(function) for name, function in hooks.items()})
+
+
+def declaring(source_type: str, requires: tuple[Requirement, ...] = (), **hooks: Any) -> SimpleNamespace:
+    declared = [SourceType(source_type, Config, "For a test", requires)]
+    return plugin(source_types=lambda: declared, **hooks)
+
+
+def load(**extra: object) -> Plugins:
+    """Register in the order given; pluggy calls the last one first."""
+    return load_plugins(entry_points=False, extra=extra)
+
+
+def returning(value: Any) -> Callable[..., Any]:
+    return lambda: value
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def hook() -> None:
+        raise error
+
+    return hook
+
+
+# What each method of Plugins needs to be called, by the hook's short name.
+CALLS: dict[str, Callable[[Plugins], Any]] = {
+    "build_source": lambda plugins: plugins.build_source(request_for("mine")),
+    "check_source": lambda plugins: plugins.check_source(request_for("mine")),
+    "destination_config": lambda plugins: plugins.destination_config(CATALOG),
+    "enrich_result": lambda plugins: plugins.enrich_result(CONTEXT, SOURCE_RESULT),
+    "before_run": lambda plugins: plugins.before_run(CONTEXT),
+    "build_definitions": lambda plugins: plugins.build_definitions("airflow", DEFINITIONS),
+    "categorize_error": lambda plugins: plugins.categorize_error(OSError("disk"), CONTEXT),
+    "after_run": lambda plugins: plugins.after_run(CONTEXT, RUN_RESULT),
+}
+STOPPING = ("build_source", "check_source", "destination_config", "enrich_result", "before_run")
+STOPPING += ("build_definitions",)
+LOGGING = ("categorize_error", "after_run")
+
+
+class TestErrors:
+    @pytest.mark.parametrize("hook", STOPPING)
+    def test_an_exception_names_plugin_and_hook_and_keeps_its_cause(self, hook: str) -> None:
+        cause = ZeroDivisionError("by nought")
+        plugins = load(
+            other=plugin(before_run=lambda: None), mine=declaring("mine", **{hook: raising(cause)})
+        )
+        with pytest.raises(PluginHookError) as raised:
+            CALLS[hook](plugins)
+        assert (raised.value.plugin, raised.value.hook) == ("mine", f"floe_ingest_{hook}")
+        assert raised.value.__cause__ is cause
+        assert "ZeroDivisionError: by nought" in str(raised.value)
+
+    @pytest.mark.parametrize("hook", STOPPING)
+    def test_an_error_of_the_contract_passes_with_one_note(self, hook: str) -> None:
+        error = SourceConnectionError("no route")
+        plugins = load(mine=declaring("mine", **{hook: raising(error)}))
+        for _try in range(2):
+            with pytest.raises(SourceConnectionError) as raised:
+                CALLS[hook](plugins)
+            assert raised.value is error
+        assert error.__notes__ == [
+            f"Raised by plugin 'mine' (registered by the caller) in floe_ingest_{hook}"
+        ]
+
+    @pytest.mark.parametrize("hook", CALLS)
+    def test_an_interrupt_passes_untouched(self, hook: str) -> None:
+        plugins = load(mine=declaring("mine", **{hook: raising(KeyboardInterrupt())}))
+        with pytest.raises(KeyboardInterrupt):
+            CALLS[hook](plugins)
+
+    @pytest.mark.parametrize("error", [ZeroDivisionError("by nought"), SourceConnectionError("no route")])
+    @pytest.mark.parametrize("hook", LOGGING)
+    def test_hooks_that_may_not_fail_are_logged_and_the_others_still_called(
+        self, hook: str, error: Exception
+    ) -> None:
+        called: list[str] = []
+        plugins = load(
+            steady=plugin(**{hook: lambda: called.append("steady")}), faulty=plugin(**{hook: raising(error)})
+        )
+        with capture_logs() as logs:
+            assert CALLS[hook](plugins) is None
+        assert called == ["steady"]
+        assert [(log["event"], log["plugin"], log["hook"]) for log in logs] == [
+            ("plugin_hook_failed", "faulty", f"floe_ingest_{hook}")
+        ]
+        assert str(error) in logs[0]["cause"]
+
+
+class TestResults:
+    @pytest.mark.parametrize(
+        ("hook", "result", "problem"),
+        [
+            ("build_source", None, "returned nothing; it must return a dlt source or resource"),
+            ("check_source", True, "returned an object of type bool; it must return a SourceCheck"),
+            ("destination_config", ["uri"], "returned an object of type list; it must return a mapping"),
+            ("destination_config", {"port": 8181}, "an object of type int for the property 'port'"),
+            ("destination_config", {1: "a"}, "a mapping with the key 1; every key must be text"),
+            ("enrich_result", [1], "returned an object of type list; it must return a mapping"),
+            ("enrich_result", {"at": datetime(2026, 1, 1, tzinfo=UTC)}, "type datetime for 'at', which JSON"),
+            ("enrich_result", {"cost": float("nan")}, "type float for 'cost', which JSON cannot hold"),
+            ("enrich_result", {1: "a"}, "a mapping with the key 1; every key must be text"),
+        ],
+    )
+    def test_a_wrong_result_names_plugin_and_hook(self, hook: str, result: Any, problem: str) -> None:
+        plugins = load(mine=declaring("mine", **{hook: returning(result)}))
+        with pytest.raises(PluginLoadError) as raised:
+            CALLS[hook](plugins)
+        assert str(raised.value).startswith(f"Plugin 'mine' (registered by the caller): floe_ingest_{hook} ")
+        assert problem in str(raised.value)
+
+    def test_a_wrong_property_is_named_without_its_value(self) -> None:
+        plugins = load(mine=plugin(destination_config=returning({"credential": b"s3cret"})))
+        with pytest.raises(PluginLoadError, match="'credential'") as raised:
+            plugins.destination_config(CATALOG)
+        assert "s3cret" not in str(raised.value)
+
+    def test_a_wrong_category_is_logged_and_the_next_plugin_asked(self) -> None:
+        plugins = load(
+            knows=plugin(categorize_error=returning(ErrorCategory.TRANSIENT)),
+            wrong=plugin(categorize_error=returning("transient")),
+        )
+        with capture_logs() as logs:
+            assert plugins.categorize_error(OSError(), CONTEXT) is ErrorCategory.TRANSIENT
+        assert "it must return an ErrorCategory (transient, permanent" in logs[0]["cause"]
+
+
+class TestSources:
+    def test_only_the_declaring_plugin_is_called(self) -> None:
+        calls: list[tuple[str, str]] = []
+
+        def build(owner: str) -> Callable[[SourceRequest], object]:
+            def hook(request: SourceRequest) -> object:
+                calls.append((owner, request.source_type))
+                return owner
+
+            return hook
+
+        plugins = load(
+            one=declaring("first", build_source=build("one")),
+            two=declaring("second", build_source=build("two")),
+            intruder=plugin(build_source=build("intruder"), check_source=raising(AssertionError())),
+        )
+        assert plugins.build_source(request_for("first")) == "one"
+        assert plugins.build_source(request_for("second")) == "two"
+        assert plugins.check_source(request_for("first")) is None
+        assert calls == [("one", "first"), ("two", "second")]
+
+    def test_a_probe_returns_what_it_found(self) -> None:
+        found = SourceCheck((FoundResource("records"),))
+        plugins = load(mine=declaring("mine", check_source=returning(found)))
+        assert plugins.check_source(request_for("mine")) is found
+
+    def test_a_type_that_nobody_builds_is_named(self) -> None:
+        with pytest.raises(PluginLoadError, match="'mine' and has no floe_ingest_build_source"):
+            load(mine=declaring("mine")).build_source(request_for("mine"))
+
+    @pytest.mark.parametrize("hook", ["build_source", "check_source"])
+    def test_an_unknown_type_is_a_configuration_error(self, hook: str) -> None:
+        with pytest.raises(SourceConfigurationError, match="'mine'"):
+            CALLS[hook](load(other=declaring("other")))
+
+    @pytest.mark.parametrize("hook", ["build_source", "check_source"])
+    def test_a_missing_package_is_told_before_the_hook_runs(self, hook: str) -> None:
+        needs = (Requirement("acme_absent", "pip install acme"),)
+        plugins = load(mine=declaring("mine", needs, **{hook: raising(AssertionError())}))
+        with pytest.raises(MissingPackageError, match="pip install acme"):
+            CALLS[hook](plugins)
+
+
+class TestOtherHooks:
+    def test_the_plugin_registered_last_is_asked_first_for_a_catalog(self) -> None:
+        plugins = load(
+            general=plugin(destination_config=returning({"type": "general"})),
+            special=plugin(
+                destination_config=lambda catalog: {"type": "special"} if catalog.name == "x" else None
+            ),
+        )
+        assert plugins.destination_config(CATALOG) == {"type": "general"}
+        assert plugins.destination_config(CatalogRequest("x", "rest", {})) == {"type": "special"}
+
+    def test_an_unknown_catalog_type_lists_what_is_known(self) -> None:
+        plugins = load(mine=plugin(destination_config=lambda: None))
+        with pytest.raises(CatalogConfigurationError) as raised:
+            plugins.destination_config(CatalogRequest("lake", "rset", {"credential": "s3cret"}))
+        assert str(raised.value) == (
+            "No plugin knows the catalog type 'rset'. Did you mean 'rest'? "
+            "Built-in types: glue, hive, rest, sql. Plugins asked: mine"
+        )
+
+    def test_extra_facts_are_merged_and_the_later_called_wins(self) -> None:
+        plugins = load(
+            called_last=plugin(enrich_result=lambda: {"who": "last", "last": [1]}),
+            silent=plugin(enrich_result=lambda: None),
+            called_first=plugin(enrich_result=lambda result: {"who": "first", "first": result.name}),
+        )
+        facts = plugins.enrich_result(CONTEXT, SOURCE_RESULT)
+        assert facts == {"who": "last", "last": [1], "first": "shop"}
+
+    def test_the_first_known_category_is_taken(self) -> None:
+        def knows(error: BaseException, context: RunContext) -> ErrorCategory | None:
+            return ErrorCategory.PERMANENT if isinstance(error, OSError) else None
+
+        plugins = load(mine=plugin(categorize_error=knows))
+        assert plugins.categorize_error(OSError(), CONTEXT) is ErrorCategory.PERMANENT
+        assert plugins.categorize_error(ValueError(), CONTEXT) is None
+
+    def test_all_plugins_hear_of_the_run(self) -> None:
+        heard: list[object] = []
+        hooks: dict[str, Callable[..., Any]] = {
+            "before_run": lambda context: heard.append(context.run_id),
+            "after_run": lambda context, result: heard.extend([context.run_id, result.success]),
+        }
+        plugins = load(one=plugin(**hooks), two=plugin(**hooks))
+        plugins.before_run(CONTEXT)
+        plugins.after_run(CONTEXT, RUN_RESULT)
+        assert heard == ["run-1", "run-1", "run-1", True, "run-1", True]
+
+    def test_definitions_come_from_the_plugin_that_knows_the_orchestrator(self) -> None:
+        plugins = load(
+            mine=plugin(build_definitions=lambda orchestrator: "dag" if orchestrator == "airflow" else None)
+        )
+        assert plugins.build_definitions("airflow", DEFINITIONS) == "dag"
+        with pytest.raises(ConfigurationError, match=r"'dagstr'\. Did you mean 'dagster'\? .*asked: mine"):
+            plugins.build_definitions("dagstr", DEFINITIONS)
+
+
+class TestWrappers:
+    def test_a_wrapper_may_exchange_a_result(self) -> None:
+        @hookimpl(wrapper=True)
+        def floe_ingest_enrich_result() -> Iterator[None]:
+            given: Any = yield
+            return [*given, {"wrapped": True}]
+
+        plugins = load(
+            inner=plugin(enrich_result=lambda: {"inner": 1}),
+            outer=SimpleNamespace(floe_ingest_enrich_result=floe_ingest_enrich_result),
+        )
+        assert plugins.enrich_result(CONTEXT, SOURCE_RESULT) == {"inner": 1, "wrapped": True}
+
+    @pytest.mark.parametrize("hook", ["destination_config", "enrich_result"])
+    def test_a_wrong_result_of_a_wrapper_is_named(self, hook: str) -> None:
+        def wrapper() -> Iterator[None]:
+            yield
+            return 7 if hook == "destination_config" else [7]
+
+        name = f"floe_ingest_{hook}"
+        plugins = load(outer=SimpleNamespace(**{name: hookimpl(wrapper=True)(wrapper)}))
+        with pytest.raises(PluginLoadError, match=f"wrapper of {name} in plugin outer returned .* type int"):
+            CALLS[hook](plugins)
+
+    def test_an_exception_of_a_wrapper_names_its_plugin(self) -> None:
+        @hookimpl(wrapper=True)
+        def floe_ingest_before_run() -> Iterator[None]:
+            yield
+            raise ZeroDivisionError("after the others")
+
+        plugins = load(
+            inner=plugin(before_run=lambda: None),
+            outer=SimpleNamespace(floe_ingest_before_run=floe_ingest_before_run),
+        )
+        with pytest.raises(PluginHookError, match="after the others") as raised:
+            plugins.before_run(CONTEXT)
+        assert raised.value.plugin == "outer"
+
+    @pytest.mark.parametrize("hook", LOGGING)
+    def test_a_failing_wrapper_of_a_hook_that_may_not_fail_is_logged(self, hook: str) -> None:
+        def wrapper() -> Iterator[None]:
+            yield
+            raise ZeroDivisionError("by nought")
+
+        plugins = load(outer=SimpleNamespace(**{f"floe_ingest_{hook}": hookimpl(wrapper=True)(wrapper)}))
+        with capture_logs() as logs:
+            assert CALLS[hook](plugins) is None
+        assert "'outer'" in logs[0]["cause"]
+
+    def test_an_implementations_error_passes_a_wrapper_in_its_own_name(self) -> None:
+        @hookimpl(wrapper=True)
+        def floe_ingest_before_run() -> Iterator[None]:
+            return (yield)
+
+        plugins = load(
+            inner=plugin(before_run=raising(ZeroDivisionError())),
+            outer=SimpleNamespace(floe_ingest_before_run=floe_ingest_before_run),
+        )
+        with pytest.raises(IngestionError) as raised:
+            plugins.before_run(CONTEXT)
+        assert isinstance(raised.value, PluginHookError)
+        assert raised.value.plugin == "inner"
+
+    def test_a_method_can_be_a_wrapper(self) -> None:
+        class Outer:
+            def __init__(self) -> None:
+                self.seen: list[str] = []
+
+            @hookimpl(wrapper=True)
+            def floe_ingest_before_run(self, context: RunContext) -> Iterator[None]:
+                self.seen.append(context.run_id)
+                return (yield)
+
+        outer = Outer()
+        load(outer=outer).before_run(CONTEXT)
+        assert outer.seen == ["run-1"]
