@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from floe_ingest.config.environment import has_reference
+from floe_ingest.config.environment import expand, has_reference
 from floe_ingest.config.fields import MISSING_VARIABLE, REFUSED
 from floe_ingest.config.locations import Finding, Location, show_key, value_at
 from floe_ingest.config.secrets import Scrubber, is_secret_location, mask_urls
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from floe_ingest.config.schema import ModelSchema
 
 _LONGEST_SHOWN = 60
-_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
+_QUOTED_WORD = re.compile(r"'([\w.\-]+)'")
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"([^\"]*)\"")
 
 # Types of errors whose key stands last in pydantic's location, whether or not the document has it.
 _ABOUT_A_KEY = frozenset({"missing", "extra_forbidden", "missing_argument", "unexpected_keyword_argument"})
@@ -157,7 +158,7 @@ def _place(error: ErrorDetails, document: Any, schema: ModelSchema) -> _Placed:
             branches.append((location, str(step)))
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         # A discriminator may also be a function, shown as `name()`; then the problem is the whole value's.
-        names = _QUOTED.findall(error.get("ctx", {}).get("discriminator", ""))
+        names = _quoted(error.get("ctx", {}).get("discriminator", ""))
         location = (*location, *names)
     return _Placed(error, location, tuple(branches))
 
@@ -213,9 +214,19 @@ def _write(
     if kind == MISSING_VARIABLE:
         return str(context["message"])
     value = value_at(document, item.location)
-    head, separator, rest = _expectation(error, disclosure).partition(";")
-    got = disclosure.got(item.location, value, kind)
-    return mask_urls(f"{head}{got}{separator}{rest}{_nearest_choice(error, value)}")
+    text = _expectation(error, disclosure)
+    # Our own refusals say what to do after a semicolon; the value stands before that.
+    head, separator, rest = text.partition("; ") if kind == REFUSED else (text, "", "")
+    written = f"{head}{disclosure.got(item.location, value, kind)}{separator}{rest}"
+    if not disclosure.guarded(item.location):
+        # Inside the guarded sections this is done already, and the values are expanded.
+        written = _without_environment(written, value)
+    return mask_urls(written + _nearest_choice(error, value))
+
+
+def _without_environment(text: str, value: Any) -> str:
+    secrets = expand(value).secrets
+    return Scrubber(secrets).scrub(text) if secrets else text
 
 
 def _expectation(error: ErrorDetails, disclosure: Disclosure) -> str:
@@ -223,18 +234,24 @@ def _expectation(error: ErrorDetails, disclosure: Disclosure) -> str:
     if kind in _KINDS:
         return _KINDS[kind]
     if kind in {"literal_error", "enum"}:
-        return f"should be {context['expected'].replace(chr(39), '')}"
+        # Words without their quotes; signs, such as a delimiter, with them.
+        return "should be " + _QUOTED_WORD.sub(r"\1", context["expected"])
     if kind == "union_tag_invalid":
-        return f"should be {one_of(_QUOTED.findall(context['expected_tags']))}"
+        return f"should be {one_of(_quoted(context['expected_tags']))}"
     message = error["msg"].removeprefix("Input ")
     if kind != REFUSED:
         message = disclosure.scrubber.scrub(message)
     return message[:1].lower() + message[1:]
 
 
+def _quoted(text: str) -> list[str]:
+    """Return the values that stand, as Python writes them, in a text of pydantic's."""
+    return [single or double for single, double in _QUOTED.findall(text)]
+
+
 def _nearest_choice(error: ErrorDetails, value: Any) -> str:
     context = error.get("ctx", {})
-    choices = _QUOTED.findall(str(context.get("expected", context.get("expected_tags", ""))))
+    choices = _quoted(str(context.get("expected", context.get("expected_tags", ""))))
     meant = context.get("tag", value)
     return did_you_mean(meant, choices) if choices and isinstance(meant, str) else ""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import get_type_hints, is_typeddict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +126,8 @@ def secret_names(model: type[BaseModel]) -> frozenset[str]:
 
     def holds_secret(kind: Any) -> bool:
         """Whether a type is a secret, or a container of some; notes the fields of the models in it."""
-        if isinstance(kind, type) and issubclass(kind, _SECRETS):
+        bare = typing.get_origin(kind) or kind
+        if isinstance(bare, type) and issubclass(bare, _SECRETS):
             return True
         if id(kind) not in seen:
             fields = list(_fields_of(kind))
@@ -146,9 +148,9 @@ def _fields_of(kind: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
         for name, info in kind.model_fields.items():
             yield from ((key, info.annotation) for key in (name, *_aliases(info)))
-    elif typing.is_typeddict(kind) or (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+    elif is_typeddict(kind) or (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         try:
-            yield from typing.get_type_hints(kind).items()
+            yield from get_type_hints(kind).items()
         except NameError:  # pydantic knows the names around the class, and this does not: hide all of it
             yield from dict.fromkeys(kind.__annotations__, pydantic.SecretStr).items()
 

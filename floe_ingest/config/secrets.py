@@ -91,6 +91,7 @@ def _forms(value: str) -> Iterator[str]:
     yield value
     yield value.strip()
     yield repr(value)[1:-1]
+    yield ascii(value)[1:-1]
     yield json.dumps(value)[1:-1]
     yield quote(value)
     yield quote(value, safe="")

@@ -33,6 +33,7 @@ _KEY_KINDS = {
     "timestamp": "a date",
 }
 
+_ANY_QUOTE = re.compile(r"['\"…]")
 _QUOTED = re.compile(r"(['\"])(?P<text>.*?)\1")
 _HINTS = (
     ("alias", "quote a value that begins with *"),
@@ -202,7 +203,7 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def _key_problems(root: yaml.Node) -> Iterator[ConfigProblem]:
-    """Find keys that stand twice in one mapping, where YAML silently takes the last, and keys that are no text."""
+    """Find keys that stand twice in one mapping, where YAML silently takes the last, and keys of no text."""
     seen: set[int] = set()
 
     def walk(node: yaml.Node, at: Location) -> Iterator[ConfigProblem]:
@@ -269,6 +270,8 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[str, int | None]:
         mark = error.problem_mark or error.context_mark
         parts = [part for part in (error.context, error.problem) if part]
         said = _QUOTED.sub(_without_values, " ".join(" ".join(parts).split()))
+        if isinstance(error, yaml.constructor.ConstructorError):  # A tag may hold quotes itself.
+            said = _ANY_QUOTE.split(said)[0].strip()
         hint = next((f"; {hint}" for sign, hint in _HINTS if sign in said), "")
         column = f" (column {mark.column + 1})" if mark else ""
         return f"this is not valid YAML{column}: {said}{hint}", mark.line + 1 if mark else None

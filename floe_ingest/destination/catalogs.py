@@ -22,7 +22,7 @@ _open: dict[tuple[str, tuple[tuple[str, str], ...]], Catalog] = {}
 def embedded_catalog(folder: Path) -> dict[str, str]:
     """Return the properties of the embedded default: a SQLite catalog with its data beside it."""
     warehouse = folder / "warehouse"
-    return {"type": "sql", "uri": f"sqlite:///{warehouse / 'catalog.db'}", "warehouse": warehouse.as_uri()}
+    return {"type": "sql", "uri": f"sqlite:///{warehouse / 'catalog.db'}", "warehouse": f"file://{warehouse}"}
 
 
 def open_catalog(name: str, properties: Mapping[str, str]) -> Catalog:

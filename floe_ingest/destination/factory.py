@@ -90,15 +90,17 @@ class iceberg(Destination[IcebergConfiguration, "IcebergClient"]):  # noqa: N801
         **catalog_properties: Any,
     ) -> None:
         properties = dict(catalog_properties.pop("catalog_properties", None) or {}) | catalog_properties
+        # Given as None, it would hide what dlt's configuration says.
+        given = {"catalog_properties": SecretProperties(properties)} if properties else {}
         super().__init__(
             catalog_name=catalog_name,
-            catalog_properties=SecretProperties(properties) if properties else None,
             run_id=run_id,
             memory_limit=memory_limit,
             scratch_folder=scratch_folder,
             enable_dataset_name_normalization=enable_dataset_name_normalization,
             destination_name=destination_name,
             environment=environment,
+            **given,
         )
 
     @property

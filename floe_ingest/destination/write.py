@@ -8,7 +8,6 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from floe_ingest.dataplane.connection import DataPlaneSettings, connect
 from floe_ingest.dataplane.copy import FileOptions, rewrite_parquet
@@ -160,10 +159,10 @@ def _link_or_copy(path: Path, target: Path) -> None:
 
 
 def _local_path(location: str) -> Path | None:
-    parts = urlsplit(location)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    return Path(location) if not parts.scheme else None
+    # Not unquoted: PyIceberg takes the path of a file location as it stands.
+    if location.startswith("file:"):
+        return Path(location.removeprefix("file://").removeprefix("file:"))
+    return None if "://" in location else Path(location)
 
 
 def _file_io(task: WriteTask) -> FileIO:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    from dlt.common.schema.typing import TColumnSchema
 
     from floe_ingest.dataplane.columns import Column
     from floe_ingest.dataplane.connection import DataPlaneSettings
@@ -26,12 +27,14 @@ class BulkLanding:
 
     Arguments:
         table: the resource's table.
+        hint: gives the resource further hints about its columns.
         columns_for: gives a table's columns with field ids for a load's columns.
         folder: where files wait for their load package.
         settings: how much of the machine DuckDB may take.
     """
 
     table: str
+    hint: Callable[[dict[str, TColumnSchema]], object]
     columns_for: Callable[[str, pa.Schema], Sequence[Column]]
     folder: Path
     settings: DataPlaneSettings
@@ -49,12 +52,24 @@ class BulkLanding:
             schema, origins = _named_as_in_dlt(opened, self.table)
             columns = self.columns_for(self.table, schema)
             files = opened.write(columns, origins, self.folder, FileOptions())
+        self.hint(_zoneless(schema))
         empty = schema.empty_table()
         if not files:
             # dlt creates the table from an item without rows.
             yield empty
         for file in files:
             yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, hints=empty)
+
+
+def _zoneless(schema: pa.Schema) -> dict[str, TColumnSchema]:
+    """Return the hints that keep times without a zone so; dlt would take them for UTC."""
+    import pyarrow as pa
+
+    return {
+        field.name: {"name": field.name, "timezone": False}
+        for field in schema
+        if pa.types.is_timestamp(field.type) and field.type.tz is None
+    }
 
 
 def _named_as_in_dlt(opened: OpenScan, table: str) -> tuple[pa.Schema, Mapping[str, str]]:

@@ -14,13 +14,14 @@ from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.engine.bulk import BulkLanding
 from floe_ingest.engine.categories import categorize, chain, describe
 from floe_ingest.engine.resources import Destination, aim, as_source, check_tables, loaded_resources
+from floe_ingest.telemetry import span
 from floe_ingest_hookspecs import ErrorCategory, SourceResult, TableResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dlt import Pipeline
-    from dlt.extract import DltSource
+    from dlt.extract import DltResource, DltSource
 
     from floe_ingest.config import RetryConfig, SourceConfig
     from floe_ingest.destination.target import Target
@@ -99,17 +100,19 @@ def load_source(job: SourceJob) -> SourceResult:
     started = time.monotonic()
     attempt = _Attempt(job)
     errors: tuple[LoadError, ...] = ()
-    try:
-        for trial in _retrying(job):
-            with trial:
-                attempt.run()
-    except Exception as error:
-        _raise_if_interrupted(error)
-        log.debug("source failed", source=job.request.name, exc_info=True)
-        errors = (_told(error, job),)
-    tables = attempt.tables(failed=bool(errors))
-    if errors and any(table.committed for table in tables):
-        errors = tuple(_partial(error, tables) for error in errors)
+    with span("load", _attributes(job)) as traced:
+        try:
+            for trial in _retrying(job):
+                with trial:
+                    attempt.run()
+        except Exception as error:
+            _raise_if_interrupted(error)
+            log.debug("source failed", source=job.request.name, exc_info=True)
+            errors = (_told(error, job),)
+        tables = attempt.tables(failed=bool(errors))
+        if errors and any(table.committed for table in tables):
+            errors = tuple(_partial(error, tables) for error in errors)
+        traced.finish(errors, rows=sum(table.rows_loaded for table in tables))
     return SourceResult(
         name=job.request.name,
         success=not errors,
@@ -117,6 +120,16 @@ def load_source(job: SourceJob) -> SourceResult:
         tables=tables,
         errors=errors,
     )
+
+
+def _attributes(job: SourceJob) -> dict[str, str]:
+    return {
+        "ingestion.source_name": job.request.name,
+        "ingestion.source_type": job.request.source_type,
+        "ingestion.destination_table": job.request.destination_table,
+        "ingestion.pipeline_name": job.pipeline_name,
+        "ingestion.run_id": job.context.run_id,
+    }
 
 
 def _told(error: Exception, job: SourceJob) -> LoadError:
@@ -248,10 +261,11 @@ class _Attempt:
         self._roots = [str(resource.table_name) for resource in loaded_resources(source).values()]
         return source
 
-    def _landing(self, table: str) -> BulkLanding:
+    def _landing(self, table: str, resource: DltResource) -> BulkLanding:
         folder = self._job.folder
         return BulkLanding(
             table=table,
+            hint=lambda columns: resource.apply_hints(columns=columns),
             columns_for=self._job.target.columns_for,
             folder=folder.landing,
             settings=DataPlaneSettings(spill_folder=folder.scratch / "spill"),

@@ -100,7 +100,7 @@ def aim(
     source: DltSource,
     config: SourceConfig,
     destination: Destination,
-    landing: Callable[[str], BulkLanding] | None,
+    landing: Callable[[str, DltResource], BulkLanding] | None,
     *,
     full_refresh: bool,
 ) -> None:
@@ -122,7 +122,7 @@ def aim(
         resource.apply_hints(table_name=table, **hints)
         if landing is not None:
             _allow_null_keys(resource)
-            resource.add_step(landing(table))
+            resource.add_step(landing(table, resource))
 
 
 def _hints(options: ResourceConfig) -> dict[str, Any]:

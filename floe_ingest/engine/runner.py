@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,6 +21,7 @@ from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.workdir import new_run_id, run_folder
 from floe_ingest.errors import ConfigProblem, ConfigurationError, InvalidConfigError, PluginError
 from floe_ingest.plugins import load_plugins
+from floe_ingest.telemetry import span
 from floe_ingest_hookspecs import RunContext, RunResult, SourceResult
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run(
     progress.run_started(context.run_id, context.sources)
     plugins.before_run(context)
     results = []
-    with _work_root(config) as root:
+    with _work_root(config) as root, span("run", {"ingestion.run_id": context.run_id}):
         for source, request in prepared.sources:
             progress.source_started(request.name, request.source_type)
             result = _run_source(prepared, source, request, context, root, run_id, plugins, progress)
@@ -192,7 +192,7 @@ def _run_source(
     try:
         with run_folder(root, request.name, run_id, context.run_id) as folder:
             if folder.resumed:
-                log.info("an unfinished run is gone on with", source=request.name, run_id=folder.run_id)
+                log.warning("an unfinished run is gone on with", source=request.name, run_id=folder.run_id)
             job = SourceJob(
                 config=source,
                 request=request,
@@ -205,6 +205,8 @@ def _run_source(
                 progress=progress,
             )
             result = _enriched(load_source(job), job.context, plugins)
+            if folder.resumed and folder.run_id != context.run_id:
+                result = replace(result, extra={**result.extra, "resumed_run_id": folder.run_id})
             if not result.success:
                 raise _SourceFailedError(result)
             return result
@@ -220,4 +222,4 @@ def _enriched(result: SourceResult, context: RunContext, plugins: Plugins) -> So
         told = describe(error, categorize(error, plugins, context))
         log.warning("result could not be enriched", source=result.name, error=told.message)
         return result
-    return replace(result, extra=MappingProxyType(extra)) if extra else result
+    return replace(result, extra=extra) if extra else result

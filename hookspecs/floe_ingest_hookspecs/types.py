@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
@@ -217,7 +216,7 @@ class SourceResult:
     duration_seconds: float
     tables: tuple[TableResult, ...] = ()
     errors: tuple[LoadError, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows_loaded(self) -> int:

@@ -14,7 +14,7 @@ import pluggy
 import pytest
 
 import floe_ingest_hookspecs
-from floe_ingest._plugins.guard import HOOKS
+from floe_ingest.plugins.guard import HOOKS
 from floe_ingest_hookspecs import PROJECT, hookimpl, specs
 
 # Every hook: its arguments, and whether the first result that is not None ends the call.

@@ -38,7 +38,9 @@ from floe_ingest_hookspecs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
+
+    Wrapper = Generator[None, Any, Any]
 
 CONTEXT = RunContext("run-1", datetime(2026, 1, 2, tzinfo=UTC), ("shop",))
 SOURCE_RESULT = SourceResult("shop", success=True, duration_seconds=1.5)
@@ -60,7 +62,7 @@ def plugin(**hooks: Callable[..., Any]) -> SimpleNamespace:
     return SimpleNamespace(**{f"floe_ingest_{name}": hookimpl(function) for name, function in hooks.items()})
 
 
-def declaring(source_type: str, requires: tuple[Requirement, ...] = (), **hooks: Any) -> SimpleNamespace:
+def declaring(source_type: str, *requires: Requirement, **hooks: Callable[..., Any]) -> SimpleNamespace:
     declared = [SourceType(source_type, Config, "For a test", requires)]
     return plugin(source_types=lambda: declared, **hooks)
 
@@ -92,9 +94,8 @@ CALLS: dict[str, Callable[[Plugins], Any]] = {
     "categorize_error": lambda plugins: plugins.categorize_error(OSError("disk"), CONTEXT),
     "after_run": lambda plugins: plugins.after_run(CONTEXT, RUN_RESULT),
 }
-STOPPING = ("build_source", "check_source", "destination_config", "enrich_result", "before_run")
-STOPPING += ("build_definitions",)
 LOGGING = ("categorize_error", "after_run")
+STOPPING = tuple(hook for hook in CALLS if hook not in LOGGING)
 
 
 class TestErrors:
@@ -109,6 +110,20 @@ class TestErrors:
         assert (raised.value.plugin, raised.value.hook) == ("mine", f"floe_ingest_{hook}")
         assert raised.value.__cause__ is cause
         assert "ZeroDivisionError: by nought" in str(raised.value)
+
+    def test_a_password_in_an_exception_is_not_repeated(self) -> None:
+        bad_url = ValueError("cannot parse postgresql://me:s3cret@db:port/shop")
+        plugins = load(
+            mine=declaring("mine", build_source=raising(bad_url), categorize_error=raising(bad_url)),
+            undeclared=plugin(source_types=raising(bad_url)),
+        )
+        with pytest.raises(PluginHookError, match="cannot parse postgresql://me:") as raised:
+            plugins.build_source(request_for("mine"))
+        with capture_logs() as logs:
+            plugins.categorize_error(OSError(), CONTEXT)
+        with pytest.raises(SourceConfigurationError, match="cannot parse") as unknown:
+            plugins.source_type("absent")
+        assert "s3cret" not in f"{raised.value} {logs} {unknown.value} {plugins.infos()}"
 
     @pytest.mark.parametrize("hook", STOPPING)
     def test_an_error_of_the_contract_passes_with_one_note(self, hook: str) -> None:
@@ -221,7 +236,7 @@ class TestSources:
 
     @pytest.mark.parametrize("hook", ["build_source", "check_source"])
     def test_a_missing_package_is_told_before_the_hook_runs(self, hook: str) -> None:
-        needs = (Requirement("acme_absent", "pip install acme"),)
+        needs = Requirement("acme_absent", "pip install acme")
         plugins = load(mine=declaring("mine", needs, **{hook: raising(AssertionError())}))
         with pytest.raises(MissingPackageError, match="pip install acme"):
             CALLS[hook](plugins)
@@ -287,7 +302,7 @@ class TestOtherHooks:
 class TestWrappers:
     def test_a_wrapper_may_exchange_a_result(self) -> None:
         @hookimpl(wrapper=True)
-        def floe_ingest_enrich_result() -> Iterator[None]:
+        def floe_ingest_enrich_result() -> Wrapper:
             given: Any = yield
             return [*given, {"wrapped": True}]
 
@@ -299,7 +314,7 @@ class TestWrappers:
 
     @pytest.mark.parametrize("hook", ["destination_config", "enrich_result"])
     def test_a_wrong_result_of_a_wrapper_is_named(self, hook: str) -> None:
-        def wrapper() -> Iterator[None]:
+        def wrapper() -> Wrapper:
             yield
             return 7 if hook == "destination_config" else [7]
 
@@ -310,7 +325,7 @@ class TestWrappers:
 
     def test_an_exception_of_a_wrapper_names_its_plugin(self) -> None:
         @hookimpl(wrapper=True)
-        def floe_ingest_before_run() -> Iterator[None]:
+        def floe_ingest_before_run() -> Wrapper:
             yield
             raise ZeroDivisionError("after the others")
 
@@ -324,7 +339,7 @@ class TestWrappers:
 
     @pytest.mark.parametrize("hook", LOGGING)
     def test_a_failing_wrapper_of_a_hook_that_may_not_fail_is_logged(self, hook: str) -> None:
-        def wrapper() -> Iterator[None]:
+        def wrapper() -> Wrapper:
             yield
             raise ZeroDivisionError("by nought")
 
@@ -335,7 +350,7 @@ class TestWrappers:
 
     def test_an_implementations_error_passes_a_wrapper_in_its_own_name(self) -> None:
         @hookimpl(wrapper=True)
-        def floe_ingest_before_run() -> Iterator[None]:
+        def floe_ingest_before_run() -> Wrapper:
             return (yield)
 
         plugins = load(
@@ -353,7 +368,7 @@ class TestWrappers:
                 self.seen: list[str] = []
 
             @hookimpl(wrapper=True)
-            def floe_ingest_before_run(self, context: RunContext) -> Iterator[None]:
+            def floe_ingest_before_run(self, context: RunContext) -> Wrapper:
                 self.seen.append(context.run_id)
                 return (yield)
 

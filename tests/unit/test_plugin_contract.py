@@ -33,6 +33,12 @@ def brings(*names: str) -> object:
     return Plugin()
 
 
+def load(plugin: object) -> PluginInfo:
+    """Load this plugin alone, under the name "mine"."""
+    (info,) = load_plugins(entry_points=False, extra={"mine": plugin}).infos()
+    return info
+
+
 def module(**functions: object) -> types.ModuleType:
     made = types.ModuleType("made_for_a_test")
     vars(made).update(functions)
@@ -50,7 +56,7 @@ class TestContract:
 
     def test_a_misspelt_hook_without_its_marker_is_named(self) -> None:
         with pytest.raises(PluginLoadError, match="Did you mean 'floe_ingest_after_run'"):
-            load_plugins(entry_points=False, extra={"mine": module(floe_ingest_aftr_run=lambda: None)})
+            load(module(floe_ingest_aftr_run=lambda: None))
 
     def test_other_names_with_the_prefix_are_the_plugins_own(self) -> None:
         @hookimpl
@@ -62,7 +68,7 @@ class TestContract:
             floe_ingest_build_source=specs.floe_ingest_build_source,
             floe_ingest_licence_text=lambda: "",
         )
-        (info,) = load_plugins(entry_points=False, extra={"mine": plugin}).infos()
+        info = load(plugin)
         assert info == PluginInfo("mine", hooks=("floe_ingest_before_run",))
 
     @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ class TestContract:
         def floe_ingest_build_sources(anything: object) -> None: ...
 
         plugin = module(floe_ingest_build_sources=floe_ingest_build_sources)
-        (info,) = load_plugins(entry_points=False, extra={"mine": plugin}).infos()
+        info = load(plugin)
         assert info.hooks == ()
 
     def test_an_implementation_under_another_name_counts_for_its_hook(self) -> None:
@@ -104,9 +110,8 @@ class TestContract:
         def plugin() -> list[SourceType]:
             return [SourceType("named", Config, "For a test")]
 
-        plugins = load_plugins(entry_points=False, extra={"mine": module(plugin=plugin)})
-        assert plugins.infos()[0].hooks == ("floe_ingest_source_types",)
-        assert list(plugins.source_types()) == ["named"]
+        info = load(module(plugin=plugin))
+        assert (info.hooks, info.source_types) == (("floe_ingest_source_types",), ("named",))
 
     def test_one_hook_may_have_two_implementations(self) -> None:
         @hookimpl
@@ -136,10 +141,10 @@ class TestContract:
             def floe_ingest_after_run(self, context: object) -> None: ...
 
         hooks = ("floe_ingest_after_run", "floe_ingest_before_run", "floe_ingest_source_types")
-        (info,) = load_plugins(entry_points=False, extra={"mine": Plugin()}).infos()
+        info = load(Plugin())
         assert (info.hooks, info.source_types) == (hooks, ("static",))
         rebound = module(floe_ingest_after_run=Plugin().floe_ingest_after_run)
-        (info,) = load_plugins(entry_points=False, extra={"mine": rebound}).infos()
+        info = load(rebound)
         assert info.hooks == ("floe_ingest_after_run",)
 
     def test_properties_of_an_instance_are_not_evaluated(self) -> None:
@@ -156,7 +161,7 @@ class TestContract:
 
     def test_a_plugin_without_hooks_is_a_warning(self) -> None:
         with capture_logs() as logs:
-            load_plugins(entry_points=False, extra={"mine": module()})
+            load(module())
         assert [(log["event"], log["plugin"]) for log in logs] == [("plugin_without_hooks", "mine")]
 
     @pytest.mark.parametrize(

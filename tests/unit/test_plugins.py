@@ -112,7 +112,16 @@ class TestDistributions:
 
     def test_a_wheel_built_from_a_sample_loads(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         source = shutil.copytree(SAMPLES / "acme_dns", tmp_path / "source")
-        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, source]
+        command = [
+            sys.executable,
+            "-m",
+            "build",
+            "--wheel",
+            "--no-isolation",
+            "--outdir",
+            str(tmp_path),
+            str(source),
+        ]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         (wheel,) = tmp_path.glob("*.whl")
         zipfile.ZipFile(wheel).extractall(tmp_path / "site")

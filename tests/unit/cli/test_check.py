@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,18 +47,70 @@ def test_a_wrong_configuration_is_2_with_the_line_and_the_nearest_key(floe: Floe
     assert "Traceback" not in done.stderr
 
 
-def test_a_source_that_cannot_be_reached_is_1(floe: Floe, csv_config: Path) -> None:
-    with csv_config.open("a", encoding="utf-8") as file:
+PORTS = """
+import socket
+from floe_ingest import SourceConfigurationError, SourceConnectionError, SourceType, hookimpl
+from pydantic import BaseModel
+
+class Port(BaseModel, extra="forbid"):
+    number: int
+
+@hookimpl
+def floe_ingest_source_types():
+    return [SourceType("port", Port, "What a port says")]
+
+@hookimpl
+def floe_ingest_build_source(request):
+    raise AssertionError("check builds nothing")
+
+@hookimpl
+def floe_ingest_check_source(request):
+    if request.config.number == 0:
+        raise SourceConfigurationError("port 0 is no port")
+    try:
+        socket.create_connection(("127.0.0.1", request.config.number), timeout=5).close()
+    except OSError as error:
+        raise SourceConnectionError(f"port {request.config.number} does not answer") from error
+"""
+
+
+def _closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _add_port(config: Path, name: str, number: int) -> None:
+    with config.open("a", encoding="utf-8") as file:
         file.write(
-            "  - name: closed\n"
-            "    source_type: rest_api\n"
-            "    source_config: {client: {base_url: 'http://127.0.0.1:9/'}, resources: [calls]}\n"
+            f"  - name: {name}\n    source_type: port\n    source_config: {{number: {number}}}\n"
             "    destination_table: raw.{resource}\n"
         )
-    done = floe("check", csv_config, "--json")
+
+
+def test_a_source_that_cannot_be_reached_is_1(
+    floe: Floe, csv_config: Path, make_plugin: Callable[..., Path]
+) -> None:
+    site = str(make_plugin("ports", PORTS))
+    number = _closed_port()
+    _add_port(csv_config, "closed", number)
+    done = floe("check", csv_config, "--json", PYTHONPATH=site)
     assert done.returncode == 1, done.stderr
     reports = {source["name"]: source for source in json.loads(done.stdout)["sources"]}
     assert reports["orders"]["success"] is True
     assert reports["closed"]["success"] is False
-    assert reports["closed"]["errors"][0]["category"] == "transient"
-    assert "closed failed (transient" in done.stderr
+    (error,) = reports["closed"]["errors"]
+    assert (error["category"], error["type"]) == ("transient", "SourceConnectionError")
+    assert f"closed failed (transient, SourceConnectionError): port {number} does not answer" in done.stderr
+
+
+def test_a_source_whose_configuration_cannot_work_is_2(
+    floe: Floe, csv_config: Path, make_plugin: Callable[..., Path]
+) -> None:
+    site = str(make_plugin("ports", PORTS))
+    _add_port(csv_config, "closed", _closed_port())
+    _add_port(csv_config, "wrong", 0)
+    done = floe("check", csv_config, PYTHONPATH=site)
+    assert done.returncode == 2, done.stderr
+    assert "2 probes failed" in done.stdout
+    assert "wrong failed (configuration, SourceConfigurationError): port 0 is no port" in done.stderr

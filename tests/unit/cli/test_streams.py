@@ -41,7 +41,7 @@ def test_a_closed_stdout_leaves_the_exit_code(
     words: list[str], environment: Callable[..., dict[str, str]]
 ) -> None:
     code = f"import sys; from floe_ingest.cli import main; sys.exit(main({words!r}))"
-    done = _run_with_closed("stdout", code, environment())
+    done = _run_with_closed("stdout", code, environment(FLOE_INGEST_PLUGINS="filesystem"))
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class CsvOptions(BaseModel, extra="forbid"):
     delimiter: str = ","
     header: bool = True
+    quote: Literal["'", ";", "none"] = "none"
 
 
 class FilesConfig(BaseModel, extra="forbid"):
@@ -38,7 +39,7 @@ class SqlConfig(BaseModel, extra="forbid"):
     url: SecretStr
     table: str | None = None
     tables: list[str] = []
-    pin: Secret[int] | None = None
+    digits: Secret[int] | None = None
     mode: Literal["fast", "exact"] = "exact"
 
     @model_validator(mode="after")

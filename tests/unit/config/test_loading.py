@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -225,6 +227,10 @@ BAD_FILES = {
     "choice": (
         _one(source_config="{path: data, format: prquet}"),
         [(4, "sources[0].source_config.format", ["auto, csv or parquet", "'prquet'", "mean 'parquet'?"])],
+    ),
+    "choice of signs": (
+        _one(source_config="{path: data, csv: {quote: nome}}"),
+        [(4, "sources[0].source_config.csv.quote", ["';' or none, got 'nome'; did you mean 'none'?"])],
     ),
     "number": (
         _one(source_config="{path: data, batch_rows: 100k}"),
@@ -510,6 +516,26 @@ def test_a_mapping_is_checked_like_a_file(plugins: Plugins, tmp_path: Path) -> N
         ("sources[0].source_config.pth", None),
         ("sources[0].source_config.path", None),
     }
+
+
+def test_without_plugins_it_asks_for_the_installed_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOE_INGEST_PLUGINS", "")
+    path = tmp_path / "ingest.yaml"
+    path.write_text(_one())
+    with pytest.raises(InvalidConfigError, match=r"sources\[0\]\.source_type: .*'filesystem'"):
+        load_config(path)
+
+
+def test_reading_a_configuration_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, floe_ingest.config as c; c.DltIngestionConfig(); c.starter_yaml(); "
+        "heavy = {'dlt', 'pyarrow', 'pyiceberg', 'duckdb', 'sqlalchemy', 'dagster'}; "
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("write_mode", ["append", "apend"])

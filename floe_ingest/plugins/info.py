@@ -6,6 +6,8 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from floe_ingest.redaction import redact
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -73,5 +75,5 @@ def did_you_mean(word: str, choices: Collection[str]) -> str:
 
 
 def cause(error: BaseException) -> str:
-    """Return an exception as one phrase: its class and its message."""
-    return f"{type(error).__name__}: {error}"
+    """Return an exception as one phrase, its class and its message, without secrets."""
+    return redact(f"{type(error).__name__}: {error}")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from floe_ingest._plugins.info import cause, did_you_mean, nearest
-from floe_ingest._plugins.results import problem_with
 from floe_ingest.errors import IngestionError, PluginHookError, PluginLoadError
+from floe_ingest.plugins.info import cause, did_you_mean, nearest
+from floe_ingest.plugins.results import problem_with
+from floe_ingest.redaction import redact
 from floe_ingest_hookspecs import PROJECT, hookimpl, specs
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pluggy
     from pluggy import HookimplOpts
 
-    from floe_ingest._plugins.info import PluginInfo
+    from floe_ingest.plugins.info import PluginInfo
 
 PREFIX = f"{PROJECT}_"
 HOOKS: tuple[str, ...] = tuple(
@@ -168,7 +169,7 @@ def _guarded(function: Callable[..., Any], info: PluginInfo, hook: str) -> Calla
                 error.add_note(note)
             raise
         except Exception as error:
-            raise PluginHookError(info.name, hook, error) from error
+            raise _hook_error(info.name, hook, error) from error
         problem = problem_with(hook, result)
         if problem is not None:
             raise PluginLoadError(f"Plugin {info}: {hook} returned {problem}")
@@ -216,7 +217,7 @@ def call_hook(caller: pluggy.HookCaller, **arguments: object) -> Any:
     except IngestionError:
         raise
     except Exception as error:
-        raise PluginHookError(wrappers, caller.name, error) from error
+        raise _hook_error(wrappers, caller.name, error) from error
     first_result_only = caller.spec is not None and caller.spec.opts["firstresult"]
     if wrappers:
         for item in [result] if first_result_only else result:
@@ -224,6 +225,13 @@ def call_hook(caller: pluggy.HookCaller, **arguments: object) -> Any:
             if problem is not None:
                 raise PluginLoadError(f"The wrapper of {caller.name} in plugin {wrappers} returned {problem}")
     return result
+
+
+def _hook_error(plugin: str, hook: str, error: Exception) -> PluginHookError:
+    """Return the error of a failed hook; what a library says of a bad URL may repeat its password."""
+    failure = PluginHookError(plugin, hook, error)
+    failure.args = (redact(str(failure)),)
+    return failure
 
 
 def warn_of_failure(plugin: str, hook: str, error: BaseException) -> None:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, cast
 import pluggy
 import structlog
 
-from floe_ingest._plugins.guard import HOOKS, GuardedPlugin, call_hook, nearest_hook
-from floe_ingest._plugins.info import PluginInfo, RegisteredType, cause, listed
 from floe_ingest.errors import IngestionError, PluginConflictError, PluginLoadError
+from floe_ingest.plugins.guard import HOOKS, GuardedPlugin, call_hook, nearest_hook
+from floe_ingest.plugins.info import PluginInfo, RegisteredType, cause, listed
+from floe_ingest.redaction import redact
 from floe_ingest_hookspecs import PROJECT, SourceType, specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from floe_ingest._plugins.discovery import Candidate
+    from floe_ingest.plugins.discovery import Candidate
 
 _TYPES_HOOK = "floe_ingest_source_types"
 
@@ -133,8 +134,8 @@ class _Loader:
         try:
             results = call_hook(self.manager.subset_hook_caller(_TYPES_HOOK, others))
         except IngestionError as error:
-            self.infos[name] = replace(self.infos[name], error=str(error))
-            _warn("plugin_source_types_failed", self.infos[name], cause=str(error))
+            self.infos[name] = replace(self.infos[name], error=redact(str(error)))
+            _warn("plugin_source_types_failed", self.infos[name], cause=redact(str(error)))
             return ()
         types = tuple(source_type for result in results for source_type in result)
         self.infos[name] = replace(self.infos[name], source_types=tuple(item.name for item in types))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from floe_ingest._plugins.info import PluginInfo, listed, nearest
+from floe_ingest.plugins.info import PluginInfo, listed, nearest
 from floe_ingest_hookspecs import PROJECT
 
 if TYPE_CHECKING:

@@ -16,10 +16,6 @@ from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from floe_ingest._plugins.discovery import ENVIRONMENT, Discovery, discover
-from floe_ingest._plugins.guard import call_hook, warn_of_failure
-from floe_ingest._plugins.info import PluginInfo, RegisteredType, did_you_mean, listed
-from floe_ingest._plugins.loader import Loaded, load
 from floe_ingest.errors import (
     CatalogConfigurationError,
     ConfigurationError,
@@ -28,6 +24,10 @@ from floe_ingest.errors import (
     PluginLoadError,
     SourceConfigurationError,
 )
+from floe_ingest.plugins.discovery import ENVIRONMENT, Discovery, discover
+from floe_ingest.plugins.guard import call_hook, warn_of_failure
+from floe_ingest.plugins.info import PluginInfo, RegisteredType, did_you_mean, listed
+from floe_ingest.plugins.loader import Loaded, load
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -1,1 +1,0 @@
-"""How plugins are found, checked and registered. The public face is ``floe_ingest.plugins``."""

@@ -1,0 +1,216 @@
+"""Reads a configured database: which relations, and by which reader each."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from floe_ingest import (
+    BulkScan,
+    FoundResource,
+    NotSupportedYetError,
+    SourceCheck,
+    SourceConfigurationError,
+    SourceConnectionError,
+)
+from floe_ingest_sources._resources import source_of
+from floe_ingest_sources._sql import literal, select_from
+from floe_ingest_sources.sql_database import generic, postgres, sqlite
+from floe_ingest_sources.sql_database.readers import read_batches
+from floe_ingest_sources.sql_database.relation import Relation
+from floe_ingest_sources.sql_database.types import nan_guard
+from floe_ingest_sources.sql_database.urls import ATTACHED, Database, database_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dlt.common.schema.typing import TColumnSchema
+    from sqlalchemy import Connection
+
+    from floe_ingest import SourceRequest
+    from floe_ingest_sources.sql_database.config import SqlDatabaseConfig
+
+_DIALECTS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite, "other": generic}
+_log = structlog.get_logger(__name__)
+
+
+def build(request: SourceRequest) -> Any:
+    """Return the dlt source of a request; see the hook."""
+    config: SqlDatabaseConfig = request.config
+    _refuse_what_is_not_there_yet(config)
+    database = database_of(request)
+    if config.query is not None:
+        return source_of(request.name, [_resource(request, database, request.name)])
+    names = config.names
+    if names is None:
+        with _speaking(database, "listing its tables"), database.connect() as connection:
+            names = tuple(_all_tables(connection, database, config))
+    return source_of(request.name, [_resource(request, database, name) for name in dict.fromkeys(names)])
+
+
+def check(request: SourceRequest) -> SourceCheck:
+    """Return what was found; see the hook."""
+    config: SqlDatabaseConfig = request.config
+    _refuse_what_is_not_there_yet(config)
+    database = database_of(request)
+    with _speaking(database, "the check"), database.connect() as connection:
+        if config.query is not None:
+            names: tuple[str, ...] = (request.name,)
+        else:
+            names = config.names or tuple(_all_tables(connection, database, config))
+        found = tuple(_found(connection, database, config, name) for name in names)
+    return SourceCheck(found, f"connected to {database.label}")
+
+
+def _refuse_what_is_not_there_yet(config: SqlDatabaseConfig) -> None:
+    if config.shards is not None or config.shard_column is not None:
+        raise NotSupportedYetError("shards and shard_column are not supported yet; leave them out")
+    if config.backend in ("adbc", "connectorx"):
+        raise NotSupportedYetError(
+            f"backend: {config.backend} is not supported yet; write auto, duckdb or sqlalchemy"
+        )
+
+
+def _all_tables(connection: Connection, database: Database, config: SqlDatabaseConfig) -> list[str]:
+    names: list[str] = _DIALECTS[database.kind].table_names(
+        connection, database, config.db_schema, views=False
+    )
+    if not names:
+        raise SourceConfigurationError(
+            f"{database.label} has no tables{f' in schema {config.db_schema}' if config.db_schema else ''}"
+        )
+    for field, value in (("columns", config.columns), ("where", config.where)):
+        for table in value if isinstance(value, dict) else ():
+            if table not in names:
+                raise SourceConfigurationError(f"{field}: {database.label} has no table {table!r}")
+    return names
+
+
+def _resource(request: SourceRequest, database: Database, name: str) -> Any:
+    import dlt
+
+    def rows() -> Iterator[Any]:
+        yield from _items(request.config, database, name, given_key=bool(request.primary_key))
+
+    return dlt.resource(rows, name=name)
+
+
+def _items(config: SqlDatabaseConfig, database: Database, name: str, *, given_key: bool) -> Iterator[Any]:
+    with _speaking(database, f"reading {name}"), database.connect() as connection:
+        relation = _reflect(connection, database, config, name)
+        if relation.primary_key and not given_key:
+            _hint_key(relation.primary_key)
+        if database.kind == "sqlite":
+            relation = sqlite.look_at_values(connection, relation)
+        scan = _scan(database, config, relation)
+        if scan is None:
+            yield from read_batches(connection, relation, config.batch_rows)
+    # The connection is closed before DuckDB opens its own.
+    if scan is not None:
+        yield scan
+
+
+def _reflect(connection: Connection, database: Database, config: SqlDatabaseConfig, name: str) -> Relation:
+    if config.query is not None:
+        return _reflect_query(connection, database, config.query, name)
+    dialect = _DIALECTS[database.kind]
+    relation: Relation = dialect.reflect_table(connection, database, config.db_schema, name)
+    relation = replace(relation.with_columns(config.columns_of(name)), where=config.where_of(name))
+    if database.kind == "other":
+        relation = replace(relation, statement=generic.statement_of(connection, relation, config.db_schema))
+    return relation
+
+
+def _reflect_query(connection: Connection, database: Database, query: str, name: str) -> Relation:
+    import sqlalchemy
+    from sqlalchemy.exc import DBAPIError
+
+    if database.kind == "other":
+        # SQLAlchemy's text() takes `:word` for a parameter; here it is none.
+        return Relation(name, "the query", query, statement=sqlalchemy.text(query.replace(":", r"\:")))
+    try:
+        dialect = _DIALECTS[database.kind]
+        relation: Relation = dialect.reflect_query(connection, query, name)
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        raise SourceConfigurationError(
+            f"query: {database.label} refuses it: {database.without_secrets(error)}"
+        ) from error
+    return relation.with_columns(None)
+
+
+def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> BulkScan | None:
+    """Return the scan that brings a relation exactly; None where SQLAlchemy reads it."""
+    if config.backend == "sqlalchemy":
+        return None
+    reasons = relation.reasons()
+    if relation.where is not None:
+        reasons += ("the condition is in the database's own dialect",)
+    blocked = database.why_not_duckdb() or (
+        "; ".join(reasons) if reasons and database.kind == "sqlite" else None
+    )
+    if blocked is not None:
+        if config.backend == "duckdb":
+            raise SourceConfigurationError(
+                f"backend: duckdb cannot read {relation.origin} exactly ({blocked}); write backend: auto"
+            )
+        _log.info("read by SQLAlchemy", table=relation.name, database=database.label, reason=blocked)
+        return None
+    attach = (database.attachment(),)
+    types = {plan.name: plan.kind for plan in relation.plans}
+    origin = f"{relation.origin} of {database.label}"
+    if not reasons:
+        scanned = relation.scanned
+        if database.kind == "postgresql" and (
+            guard := nan_guard(list(relation.plans), relation.source, ATTACHED)
+        ):
+            scanned = f"{scanned} WHERE {guard}"
+        select = select_from([plan.scan for plan in relation.plans], scanned)
+        return BulkScan(select, types=types, attach=attach, origin=origin)
+    _log.info(
+        "read by a query over one connection",
+        table=relation.name,
+        database=database.label,
+        reason="; ".join(reasons),
+    )
+    select = select_from(
+        [plan.received for plan in relation.plans], f"postgres_query({literal(ATTACHED)}, ?)"
+    )
+    return BulkScan(select, (relation.sent(),), types=types, attach=attach, origin=origin)
+
+
+def _hint_key(key: tuple[str, ...]) -> None:
+    """Make the table's primary key the resource's, unless it has one: known only now, when it is read."""
+    import dlt
+
+    resource = dlt.current.source().resources[dlt.current.resource_name()]
+    columns = resource.compute_table_schema().get("columns", {})
+    if not any(column.get("primary_key") for column in columns.values()):
+        # DuckDB writes every column as optional, and dlt takes a key for required otherwise.
+        nullable: dict[str, TColumnSchema] = {name: {"name": name, "nullable": True} for name in key}
+        resource.apply_hints(primary_key=list(key), columns=nullable)
+
+
+def _found(connection: Connection, database: Database, config: SqlDatabaseConfig, name: str) -> FoundResource:
+    relation = _reflect(connection, database, config, name)
+    rows = relation.estimated_rows
+    if database.kind == "sqlite":
+        rows = sqlite.count_rows(connection, relation)
+    return FoundResource(name, tuple(plan.name for plan in relation.plans), rows, relation.origin.split()[0])
+
+
+@contextmanager
+def _speaking(database: Database, doing: str) -> Iterator[None]:
+    """Turn what a database says into an error that names it."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise SourceConnectionError(
+            f"{database.label} failed at {doing}: {database.without_secrets(error)}"
+        ) from error

@@ -1,0 +1,216 @@
+"""The database that a URL names: how to connect to it, how DuckDB does, and how to speak of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, quote_plus
+
+from floe_ingest import (
+    Attachment,
+    MissingPackageError,
+    SourceConfigurationError,
+    SourceConnectionError,
+)
+from floe_ingest_sources._resources import listed, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import URL, Connection
+
+    from floe_ingest import SourceRequest
+
+Kind = Literal["sqlite", "postgresql", "other"]
+
+ATTACHED = "source"
+"""The name under which DuckDB attaches the database."""
+
+TIMEOUT_SECONDS = 10
+INSTALL = "pip install 'floe-ingest[sql]'"
+_TIMEOUTS = {
+    "postgresql": {"connect_timeout": TIMEOUT_SECONDS},
+    "mysql": {"connect_timeout": TIMEOUT_SECONDS},
+    "mariadb": {"connect_timeout": TIMEOUT_SECONDS},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database that a configuration names. Nothing in its repr is secret.
+
+    Arguments:
+        kind: which readers it has.
+        label: how messages speak of it.
+        url: with the password.
+        path: the file of an SQLite database.
+    """
+
+    kind: Kind
+    label: str
+    url: URL = field(repr=False)
+    path: Path | None = None
+
+    def attachment(self) -> Attachment:
+        """Return what DuckDB attaches."""
+        if self.path is not None:
+            return Attachment(ATTACHED, "sqlite", path=str(self.path))
+        fields = {
+            "host": self.url.host,
+            "port": str(self.url.port) if self.url.port else None,
+            "user": self.url.username,
+            "password": str(self.url.password) if self.url.password is not None else None,
+            "database": self.url.database,
+        }
+        return Attachment(ATTACHED, "postgres", secret={name: text for name, text in fields.items() if text})
+
+    def why_not_duckdb(self) -> str | None:
+        """Return why DuckDB cannot connect to this database as the URL says; None if it can."""
+        if self.kind == "other":
+            return f"DuckDB has no reader for {self.url.get_backend_name()} here"
+        if self.kind == "postgresql" and self.url.query:
+            return f"the URL has options that DuckDB does not take: {listed(self.url.query)}"
+        return None
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Open a connection, which is closed at the end in any case.
+
+        Raises:
+            SourceConnectionError: the database cannot be reached, refuses the login, or has no file.
+            MissingPackageError: its driver is not installed.
+            SourceConfigurationError: SQLAlchemy knows no such dialect.
+        """
+        import sqlalchemy
+        from sqlalchemy.exc import DBAPIError
+
+        engine = self._engine()
+        try:
+            try:
+                connection = engine.connect()
+                if self.kind == "sqlite":
+                    connection.execute(sqlalchemy.text("SELECT count(*) FROM sqlite_master"))
+            except (DBAPIError, sqlite3.Error) as error:
+                raise SourceConnectionError(
+                    f"{self.label} cannot be opened: {self.without_secrets(error)}"
+                ) from error
+            with connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+    def without_secrets(self, error: BaseException) -> str:
+        """Return an error's own words in one line, without the SQL that SQLAlchemy adds, or any password."""
+        text = " ".join(str(getattr(error, "orig", None) or error).split())
+        if self.url.password is not None:
+            password = str(self.url.password)
+            for secret in (password, quote_plus(password), quote(password, safe="")):
+                text = text.replace(secret, "***") if secret else text
+        return text
+
+    def _engine(self) -> Any:
+        import sqlalchemy
+        from sqlalchemy.exc import NoSuchModuleError
+        from sqlalchemy.pool import NullPool
+
+        if self.path is not None:
+            path = self.path
+            self._check_file(path)
+            # Read-only: opening a missing file must not create one, nor a reader leave a journal.
+            return sqlalchemy.create_engine(
+                "sqlite://",
+                creator=lambda: sqlite3.connect(
+                    f"file:{quote(str(path))}?mode=ro", uri=True, timeout=TIMEOUT_SECONDS
+                ),
+                poolclass=NullPool,
+            )
+        backend = self.url.get_backend_name()
+        timeouts = {
+            name: value for name, value in _TIMEOUTS.get(backend, {}).items() if name not in self.url.query
+        }
+        try:
+            return sqlalchemy.create_engine(self.url, poolclass=NullPool, connect_args=timeouts)
+        except NoSuchModuleError:
+            raise SourceConfigurationError(
+                f"url: SQLAlchemy knows no dialect {self.url.drivername!r} here. Known without further packages: "
+                f"postgresql, sqlite, mysql, mariadb, oracle, mssql.{nearest(backend, _DIALECTS)}"
+            ) from None
+        except ModuleNotFoundError as error:
+            name = error.name or self.url.drivername
+            raise MissingPackageError(f"A {backend} database", name, f"pip install {name}") from error
+
+    def _check_file(self, path: Path) -> None:
+        if path.is_file():
+            return
+        if path.is_dir():
+            raise SourceConnectionError(f"url: {path} is a folder, not an SQLite database")
+        if not path.parent.is_dir():
+            raise SourceConnectionError(
+                f"url: there is no file {path}, since there is no folder {path.parent}"
+            )
+        there = [
+            file.name for file in path.parent.iterdir() if file.is_file() and not file.name.startswith(".")
+        ]
+        raise SourceConnectionError(
+            f"url: there is no SQLite database {path}.{nearest(path.name, there)} "
+            f"The folder has: {listed(there)}"
+        )
+
+
+_DIALECTS = ("postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql")
+
+
+def database_of(request: SourceRequest) -> Database:
+    """Return the database of a request. Nothing is opened.
+
+    Raises:
+        SourceConfigurationError: the URL cannot be one.
+        MissingPackageError: SQLAlchemy, or the driver for PostgreSQL, is not installed.
+    """
+    _need("sqlalchemy")
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(request.config.url.get_secret_value())
+    except (ArgumentError, ValueError):
+        # The cause repeats the text, password and all.
+        raise SourceConfigurationError(
+            "url is not an SQLAlchemy URL; write dialect://user:password@host:port/database, or "
+            "sqlite:///path. Special characters of a password must be percent-encoded (@ as %40)"
+        ) from None
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(url, request)
+    if backend in ("postgresql", "postgres"):
+        if url.drivername in ("postgresql", "postgres"):
+            url = url.set(drivername="postgresql+psycopg")
+            _need("psycopg")
+        return Database("postgresql", _label(url, "PostgreSQL"), url)
+    return Database("other", _label(url, backend), url)
+
+
+def _sqlite(url: URL, request: SourceRequest) -> Database:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise SourceConfigurationError(
+            f"url: {url.render_as_string()} names no database file; write sqlite:///path/to/file.db"
+        )
+    path = request.resolve_path(url.database)
+    return Database("sqlite", f"SQLite database {path}", url, path)
+
+
+def _label(url: URL, product: str) -> str:
+    port = f":{url.port}" if url.port else ""
+    user = f" as user {url.username}" if url.username else ""
+    return (
+        f"{product} database {url.database or 'by default'} at {url.host or 'the local socket'}{port}{user}"
+    )
+
+
+def _need(module: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise MissingPackageError("A sql_database source", module, INSTALL)
