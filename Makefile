@@ -50,7 +50,7 @@ lint: $(VENV)/.installed-dev ## Check style, format, types, security and import 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=examples/quickstart $(BIN)/mypy examples/quickstart
-	$(BIN)/bandit -q -r floe_ingest floe_ingest_sources hookspecs
+	$(BIN)/bandit -q -c pyproject.toml -r floe_ingest floe_ingest_sources hookspecs
 	$(BIN)/lint-imports
 
 .PHONY: bench

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans. Only the API is used here: without an SDK, which the user brings, they cost nothing."""
+"""OpenTelemetry spans, by the API alone: without an SDK, which the user brings, they cost nothing."""
 
 from __future__ import annotations
 

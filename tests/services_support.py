@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 SUPERUSER = "postgres"
 LOGIN = "loader"
-PASSWORD = "p@ss word/'1\""  # noqa: S105  (of a server that lives as long as the tests)
+PASSWORD = "p@ss word/'1\""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,8 @@ def postgres_server() -> Iterator[PostgresServer]:
         # The server refuses to run as root, so it runs as its own user, in a folder of that user.
         prefix = _as_server_user(folder)
         data = folder / "data"
-        _call(
-            [*prefix, str(binaries / "initdb"), "-D", str(data), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"]
-            + ["--no-locale", "--no-sync"]
-        )
+        layout = ["-D", str(data), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+        _call([*prefix, str(binaries / "initdb"), *layout])
         rules = (
             f"local all all trust\nhost all {SUPERUSER} 127.0.0.1/32 trust\n"
             "host all all 127.0.0.1/32 scram-sha-256\n"
@@ -86,8 +85,6 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 def _as_server_user(folder: Path) -> list[str]:
-    import os
-
     if os.getuid() != 0:
         return []
     shutil.chown(folder, SUPERUSER, SUPERUSER)

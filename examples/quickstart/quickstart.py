@@ -65,7 +65,7 @@ REVENUE_BY_COUNTRY = Report(
     """,
 )
 BEST_SELLERS = Report(
-    title="Best sellers: title (CSV), sold (REST API), in stock (SQLite), stars (Parquet)",
+    title="Best sellers, from API, database and files",
     tables={
         "prices": "files.price_list",
         "lines": "shop.orders__lines",
@@ -153,18 +153,24 @@ def print_report(console: Console, title: str, columns: list[str], rows: list[tu
     console.print(table)
 
 
+def shown(path: str | Path) -> str:
+    """Return a path as one would type it in a shell here: relative where it is below this folder."""
+    relative = os.path.relpath(path)
+    return shlex.quote(str(path) if relative.startswith(os.pardir) else relative)
+
+
 def print_next_steps(console: Console, config: Path) -> None:
     """Say what to do with what is there now."""
-    server = shlex.quote(os.path.relpath(HERE / "rest_server.py"))
-    path = shlex.quote(os.path.relpath(config))
-    python = shlex.quote(os.path.relpath(sys.executable))
-    command = shlex.quote(os.path.relpath(Path(sysconfig.get_path("scripts")) / "floe-ingest"))
+    command = shown(Path(sysconfig.get_path("scripts")) / "floe-ingest")
     console.print("\nThe tables are plain Iceberg; any reader opens them. To go on:")
     for purpose, line in (
-        ("serve the API again, in another terminal", f"{python} {server}"),
+        (
+            "serve the API again, in another terminal",
+            f"{shown(sys.executable)} {shown(HERE / 'rest_server.py')}",
+        ),
         ("tell where it is", "export QUICKSTART_API=http://127.0.0.1:8642"),
-        ("look at every source without loading", f"{command} check {path}"),
-        ("change the configuration and load one source", f"{command} run {path} --source files"),
+        ("look at every source without loading", f"{command} check {shown(config)}"),
+        ("change the configuration and load one source", f"{command} run {shown(config)} --source files"),
     ):
         console.print(f"  # {purpose}", style="dim", highlight=False, soft_wrap=True)
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
@@ -174,12 +180,12 @@ def run_quickstart(folder: Path, console: Console) -> int:
     """Run the whole example in a folder; return the exit code of ``floe-ingest run``."""
     folder = prepare_folder(folder)
     shop = build_bookshop()
-    console.print(f"Writing a database and files to {os.path.relpath(folder)}", soft_wrap=True)
+    console.print(f"Writing a database and files to {shown(folder)}", soft_wrap=True)
     write_data(folder, shop)
     config = Path(shutil.copy(HERE / "ingest.yaml", folder))
     with serving(shop) as api:
         console.print(f"Serving the bookshop's API at {api}")
-        console.print(f"$ floe-ingest run {os.path.relpath(config)}", style="bold", soft_wrap=True)
+        console.print(f"$ floe-ingest run {shown(config)}", style="bold", soft_wrap=True)
         exit_code = run_command(config, api)
     if exit_code:
         return exit_code

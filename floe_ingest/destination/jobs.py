@@ -14,7 +14,7 @@ from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
 from floe_ingest.destination.commit import TableCommit, TableLoad, TablePlan
 from floe_ingest.destination.layout import load_arrow_schema
-from floe_ingest.destination.ledger import LoadMark
+from floe_ingest.destination.ledger import LoadMark, find_load
 from floe_ingest.destination.write import WriteTask, WrittenData, write_data_files
 
 if TYPE_CHECKING:
@@ -60,8 +60,22 @@ class ChainCommitJob(RunnableLoadJob):
             files.setdefault(ParsedLoadJobFileName.parse(path).table_name, []).append(Path(path))
         root = str(get_root_table(self._schema.tables, next(iter(files)))["name"])
         chain = [str(table["name"]) for table in get_nested_tables(self._schema.tables, root)]
+        if self._is_loaded(root):
+            return
         for name in reversed(chain):
             self._commit_table(name, files.get(name, []), is_root=name == root)
+
+    def _is_loaded(self, root: str) -> bool:
+        """Return whether the root holds this load or run, so that children must not get it again."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        client = cast("IcebergClient", self._job_client)
+        try:
+            table = client.catalog.load_table((*client.namespace, root))
+        except NoSuchTableError:
+            return False
+        mark = LoadMark(self._load_id, client.pipeline_name, client.config.run_id)
+        return find_load(table, mark) is not None
 
     def _commit_table(self, name: str, files: list[Path], *, is_root: bool) -> None:
         client = cast("IcebergClient", self._job_client)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.engine.bulk import BulkLanding
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from floe_ingest_hookspecs import LoadError, RunContext, SourceRequest
 
 log = structlog.get_logger(__name__)
+# Tracebacks go by the standard library, which is silent where nobody set it up.
+trace = logging.getLogger(__name__)
 
 _MAX_DELAY_SECONDS = 60.0
 
@@ -107,7 +110,7 @@ def load_source(job: SourceJob) -> SourceResult:
                     attempt.run()
         except Exception as error:
             _raise_if_interrupted(error)
-            log.debug("source failed", source=job.request.name, exc_info=True)
+            trace.debug("source %s failed", job.request.name, exc_info=True)
             errors = (_told(error, job),)
         tables = attempt.tables(failed=bool(errors))
         if errors and any(table.committed for table in tables):
@@ -165,7 +168,7 @@ def _retrying(job: SourceJob) -> Retrying:
     delay = job.retry.initial_delay_seconds
     return Retrying(
         retry=retry_if_exception(transient),
-        wait=wait_exponential_jitter(initial=delay, max=_MAX_DELAY_SECONDS, jitter=delay),
+        wait=wait_exponential(multiplier=delay, max=_MAX_DELAY_SECONDS) + wait_random(0, delay),
         stop=stop_after_attempt(job.retry.max_retries + 1),
         before_sleep=tell,
         reraise=True,
@@ -217,7 +220,8 @@ class _Attempt:
                     table, job.pipeline_name, load_ids=self._load_ids, run_id=job.context.run_id
                 )
             except Exception:
-                log.warning("table cannot be looked at after the load", table=name, exc_info=True)
+                log.warning("table cannot be looked at after the load", table=name)
+                trace.debug("table %s cannot be looked at", name, exc_info=True)
                 found = None
             if found is not None:
                 results.append(TableResult(name, found.rows, found.bytes, found.snapshot_id, committed=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from floe_ingest_hookspecs import SourceRequest
 
 log = structlog.get_logger(__name__)
+trace = logging.getLogger(__name__)
 
 WORK_FOLDER = ".floe-ingest"
 
@@ -147,7 +149,7 @@ def _probe(prepared: _Prepared, plugins: Plugins) -> None:
         except (ConfigurationError, PluginError) as error:
             return error
         except Exception:
-            log.debug("probe failed", source=request.name, exc_info=True)
+            trace.debug("probe of %s failed", request.name, exc_info=True)
         return None
 
     requests = [request for _, request in prepared.sources]

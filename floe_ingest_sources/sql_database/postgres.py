@@ -85,6 +85,11 @@ def reflect_query(connection: Connection, query: str, name: str) -> Relation:
     return Relation(name, "the query", source, plans, indirect=("a query is run by the database",))
 
 
+def try_condition(connection: Connection, relation: Relation) -> None:
+    """Let the database plan the relation's SELECT with its condition; it runs nothing of it."""
+    _described(connection, relation.sent(bare=True))
+
+
 def _plans(connection: Connection, sql: str, domains: tuple[str, ...]) -> tuple[Any, ...]:
     described = _described(connection, sql)
     unknown = [column.type_code for column in described if column.type_display.isdigit()]

@@ -7,6 +7,7 @@ import re
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import SchemaError
@@ -63,6 +64,8 @@ def _rows(
         with streaming.execute(relation.statement) as result:
             yield list(result.keys()), iter(result.partitions())
         return
+    from sqlalchemy.exc import DBAPIError
+
     driver = connection.connection.driver_connection
     if driver is None:
         raise RuntimeError("The connection was closed while it was read")
@@ -71,8 +74,13 @@ def _rows(
     cursor = driver.cursor("floe_ingest") if named else driver.cursor()
     try:
         cursor.execute(relation.sent())
+        # A cursor with a name tells its columns after the first rows alone.
+        first = cursor.fetchmany(batch_rows)
         names = [column[0] for column in cursor.description]
-        yield names, iter(lambda: cursor.fetchmany(batch_rows), [])
+        rest = iter(lambda: cursor.fetchmany(batch_rows), [])
+        yield names, chain([first] if first else [], rest)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError(relation.sent(), None, error) from error
     finally:
         cursor.close()
 

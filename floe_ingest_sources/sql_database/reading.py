@@ -119,6 +119,9 @@ def _reflect(connection: Connection, database: Database, config: SqlDatabaseConf
     dialect = _DIALECTS[database.kind]
     relation: Relation = dialect.reflect_table(connection, database, config.db_schema, name)
     relation = replace(relation.with_columns(config.columns_of(name)), where=config.where_of(name))
+    if relation.where is not None and database.kind != "other":
+        with _as_configuration(database, f"where of {name}"):
+            dialect.try_condition(connection, relation)
     if database.kind == "other":
         relation = replace(relation, statement=generic.statement_of(connection, relation, config.db_schema))
     return relation
@@ -126,20 +129,12 @@ def _reflect(connection: Connection, database: Database, config: SqlDatabaseConf
 
 def _reflect_query(connection: Connection, database: Database, query: str, name: str) -> Relation:
     import sqlalchemy
-    from sqlalchemy.exc import DBAPIError
 
     if database.kind == "other":
         # SQLAlchemy's text() takes `:word` for a parameter; here it is none.
         return Relation(name, "the query", query, statement=sqlalchemy.text(query.replace(":", r"\:")))
-    try:
-        dialect = _DIALECTS[database.kind]
-        relation: Relation = dialect.reflect_query(connection, query, name)
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise
-        raise SourceConfigurationError(
-            f"query: {database.label} refuses it: {database.without_secrets(error)}"
-        ) from error
+    with _as_configuration(database, "query"):
+        relation: Relation = _DIALECTS[database.kind].reflect_query(connection, query, name)
     return relation.with_columns(None)
 
 
@@ -201,6 +196,21 @@ def _found(connection: Connection, database: Database, config: SqlDatabaseConfig
     if database.kind == "sqlite":
         rows = sqlite.count_rows(connection, relation)
     return FoundResource(name, tuple(plan.name for plan in relation.plans), rows, relation.origin.split()[0])
+
+
+@contextmanager
+def _as_configuration(database: Database, key: str) -> Iterator[None]:
+    """Turn what a database says of a user's own SQL into an error about the configuration."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        raise SourceConfigurationError(
+            f"{key}: {database.label} refuses it: {database.without_secrets(error)}"
+        ) from error
 
 
 @contextmanager

@@ -81,6 +81,11 @@ def reflect_query(connection: Connection, query: str, name: str) -> Relation:
     )
 
 
+def try_condition(connection: Connection, relation: Relation) -> None:
+    """Let the database prepare the relation's SELECT with its condition."""
+    connection.exec_driver_sql(relation.sent(bare=True)).close()
+
+
 def look_at_values(connection: Connection, relation: Relation) -> Relation:
     """Return the relation with plans that hold its values: one pass over the table, in SQLite.
 

@@ -38,9 +38,9 @@ SQLite (whose columns take values of any kind; each value is checked against the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from floe_ingest_sources._sql import guarded, identifier, literal, text_as
+from floe_ingest_sources._sql import guarded, identifier, literal, select_from, text_as
 
 _DISPLAY = re.compile(r"(?P<base>.+?)(?:\((?P<mods>[\d\s,-]+)\))?(?P<array>\[\])?")
 _PLAIN = {
@@ -175,12 +175,14 @@ def sqlite_plan(name: str, declared: str) -> ColumnPlan:
 
 def zoned(plan: ColumnPlan) -> ColumnPlan:
     """Return the plan of an SQLite timestamp of which every value has a zone (DuckDB turns them to UTC)."""
-    return _plan(plan.name, "TIMESTAMPTZ", sent=plan.sent)
+    return with_kind(plan, "TIMESTAMPTZ")
 
 
 def with_kind(plan: ColumnPlan, kind: str) -> ColumnPlan:
     """Return the plan of a column whose kind its values told."""
-    return _plan(plan.name, kind, sent=plan.sent, indirect=plan.indirect)
+    column = identifier(plan.name)
+    cast = f"CAST({column} AS {kind}) AS {column}"
+    return replace(plan, kind=kind, scan=cast, received=cast)
 
 
 def _plan(name: str, kind: str, *, sent: str, indirect: str = "", not_a_number: bool = False) -> ColumnPlan:
@@ -266,5 +268,6 @@ def nan_guard(plans: list[ColumnPlan], relation: str, attached: str) -> str | No
         f"Replace it in a query, such as NULLIF(column, 'NaN')"
     )
     found = f"postgres_query({literal(attached)}, {literal(inner)})"
-    count = " ".join(["SELECT count(*) AS n FROM", found])
-    return f"(SELECT CASE WHEN n = 0 THEN true ELSE error({literal(message)}) END FROM ({count}))"
+    count = select_from(["count(*) AS n"], found)
+    passed = select_from([f"CASE WHEN n = 0 THEN true ELSE error({literal(message)}) END"], f"({count})")
+    return f"({passed})"

@@ -136,7 +136,7 @@ class Database:
             return sqlalchemy.create_engine(self.url, poolclass=NullPool, connect_args=timeouts)
         except NoSuchModuleError:
             raise SourceConfigurationError(
-                f"url: SQLAlchemy knows no dialect {self.url.drivername!r} here. Known without further packages: "
+                f"url: SQLAlchemy knows no dialect {self.url.drivername!r} here. Known without more: "
                 f"postgresql, sqlite, mysql, mariadb, oracle, mssql.{nearest(backend, _DIALECTS)}"
             ) from None
         except ModuleNotFoundError as error:

@@ -1,0 +1,62 @@
+"""Runs what a source yields as the engine does, and gives Arrow tables to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest import BulkScan, SourceRequest
+from floe_ingest.dataplane.connection import DataPlaneSettings
+from floe_ingest.dataplane.scan import open_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+
+def request_for(
+    source_type: str, config: Any, folder: Path, name: str = "src", **fields: Any
+) -> SourceRequest:
+    """Return a request of a source whose configuration stands in ``folder``."""
+    return SourceRequest(name, source_type, config, "raw.{resource}", config_folder=folder, **fields)
+
+
+def items_of(source: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what each resource yields; dlt's wrapping of an error is taken off."""
+    from dlt.extract.exceptions import ResourceExtractionError
+
+    for name, resource in source.resources.items():
+        try:
+            for item in resource:
+                yield name, item
+        except ResourceExtractionError as error:
+            cause = error.__cause__ or error
+            raise cause from cause.__cause__
+
+
+def landed(source: Any) -> dict[str, pa.Table]:
+    """Return the rows of each resource of a source, bulk scans run by DuckDB."""
+    import pyarrow as pa
+
+    found: dict[str, list[pa.Table]] = {}
+    for name, item in items_of(source):
+        found.setdefault(name, []).append(_run(item) if isinstance(item, BulkScan) else item)
+    return {name: pa.concat_tables(tables) for name, tables in found.items()}
+
+
+def scans_of(source: Any) -> dict[str, BulkScan]:
+    """Return the bulk scan of each resource of a source, all of which must be one."""
+    scans = dict(items_of(source))
+    assert all(isinstance(item, BulkScan) for item in scans.values()), scans
+    return scans
+
+
+def _run(scan: BulkScan) -> pa.Table:
+    with open_scan(scan, DataPlaneSettings()) as opened:
+        names = {name: '"' + name.replace('"', '""') + '"' for name in opened.types}
+        columns = ", ".join(
+            f"CAST({names[name]} AS {kind}) AS {names[name]}" for name, kind in opened.types.items()
+        )
+        result = opened.connection.execute(f"SELECT {columns} FROM ({scan.select})", list(scan.parameters))
+        return result.to_arrow_table()
