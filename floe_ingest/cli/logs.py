@@ -27,6 +27,7 @@ def configure(level: str) -> None:
     """
     import structlog
 
+    _settle_dlt(level)
     stream = Stderr()
     preparing = _preparing(terminal=stream.isatty())
     renderer = _renderer(terminal=stream.isatty())
@@ -48,6 +49,15 @@ def configure(level: str) -> None:
         root.removeHandler(other)
     root.addHandler(handler)
     root.setLevel(level.upper())
+
+
+def _settle_dlt(level: str) -> None:
+    """Keep dlt, which is not imported yet, from sending usage data and telling failures a second time.
+
+    What the user's environment says goes first.
+    """
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    os.environ.setdefault("RUNTIME__LOG_LEVEL", "INFO" if level == "debug" else "CRITICAL")
 
 
 def _preparing(*, terminal: bool) -> list[Processor]:

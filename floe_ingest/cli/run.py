@@ -55,7 +55,20 @@ def run(
     else:
         render.show_run(result, time.monotonic() - started)
     render.tell_failures(result)
-    return ExitCode.DONE if result.success else ExitCode.FAILED
+    return _exit_code(result)
+
+
+def _exit_code(result: RunResult) -> ExitCode:
+    """Tell a load that failed from a configuration whose fault showed only when it was built."""
+    from floe_ingest_hookspecs import ErrorCategory
+
+    if result.success:
+        return ExitCode.DONE
+    begun = any(table.committed for source in result.sources for table in source.tables)
+    errors = [error for source in result.sources for error in source.errors]
+    if not begun and all(error.category is ErrorCategory.CONFIGURATION for error in errors):
+        return ExitCode.WRONG
+    return ExitCode.FAILED
 
 
 def _load(path: Path, names: tuple[str, ...], run_id: str | None, *, full_refresh: bool) -> RunResult:

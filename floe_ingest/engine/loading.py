@@ -108,7 +108,7 @@ def load_source(job: SourceJob) -> SourceResult:
             for trial in _retrying(job):
                 with trial:
                     attempt.run()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever fails a source becomes its result)
             _raise_if_interrupted(error)
             trace.debug("source %s failed", job.request.name, exc_info=True)
             errors = (_told(error, job),)
@@ -219,7 +219,7 @@ class _Attempt:
                 found = target.find(
                     table, job.pipeline_name, load_ids=self._load_ids, run_id=job.context.run_id
                 )
-            except Exception:
+            except Exception:  # noqa: BLE001 (the failure that matters is told already)
                 log.warning("table cannot be looked at after the load", table=name)
                 trace.debug("table %s cannot be looked at", name, exc_info=True)
                 found = None

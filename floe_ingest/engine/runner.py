@@ -148,7 +148,7 @@ def _probe(prepared: _Prepared, plugins: Plugins) -> None:
             plugins.check_source(request)
         except (ConfigurationError, PluginError) as error:
             return error
-        except Exception:
+        except Exception:  # noqa: BLE001 (the load will meet it, and tell)
             trace.debug("probe of %s failed", request.name, exc_info=True)
         return None
 
