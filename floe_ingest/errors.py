@@ -16,6 +16,7 @@
     ├── SourceConnectionError           transient unless its cause says otherwise
     ├── CatalogConnectionError          transient unless its cause says otherwise
     ├── SchemaError                     permanent   data and table do not fit; the difference is spelled out
+    ├── MergeKeyError                   permanent   rows without a key cannot be merged
     └── CommitConflictError             transient   the table changed under a load more often than allowed
 
 A message says what happened, with the value at hand, and what to do. It never holds a secret.
@@ -134,6 +135,10 @@ class SchemaError(IngestionError):
     """The data does not fit the table."""
 
 
+class MergeKeyError(IngestionError):
+    """Rows of a load have no value in a key column, so they cannot be merged."""
+
+
 class CommitConflictError(IngestionError):
     """The table changed under a load more often than allowed."""
 
@@ -149,6 +154,7 @@ __all__ = [
     "ErrorCategory",
     "IngestionError",
     "InvalidConfigError",
+    "MergeKeyError",
     "MissingPackageError",
     "NotSupportedYetError",
     "PluginConflictError",

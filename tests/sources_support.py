@@ -26,7 +26,7 @@ def items_of(source: Any) -> Iterator[tuple[str, Any]]:
     """Yield what each resource yields; dlt's wrapping of an error is taken off."""
     from dlt.extract.exceptions import ResourceExtractionError
 
-    for name, resource in source.resources.items():
+    for name, resource in source.resources.selected.items():
         try:
             for item in resource:
                 yield name, item
@@ -50,6 +50,17 @@ def scans_of(source: Any) -> dict[str, BulkScan]:
     scans = dict(items_of(source))
     assert all(isinstance(item, BulkScan) for item in scans.values()), scans
     return scans
+
+
+def extracted(source: Any, folder: Path) -> Any:
+    """Extract a source by a real pipeline; return dlt's schema, as the resources' hints made it."""
+    import dlt
+
+    for resource in source.resources.values():
+        resource.add_map(lambda item: _run(item) if isinstance(item, BulkScan) else item)
+    pipeline = dlt.pipeline("extracting", pipelines_dir=str(folder / "pipelines"), destination="filesystem")
+    pipeline.extract(source)
+    return pipeline.default_schema
 
 
 def _run(scan: BulkScan) -> pa.Table:

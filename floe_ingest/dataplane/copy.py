@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 TARGET_FILE_BYTES = 512 * 1024 * 1024
 """Iceberg's default of ``write.target-file-size-bytes``."""
 
+PARALLEL_FROM_BYTES = 32 * 1024 * 1024
+"""Below this size of input, one file is written: each thread that saw rows would leave a small one."""
+
 _ROW_GROUP_ROWS = 122_880
 
 

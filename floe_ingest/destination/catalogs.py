@@ -44,6 +44,18 @@ def open_catalog(name: str, properties: Mapping[str, str]) -> Catalog:
         return _open[key]
 
 
+def ensure_namespace(catalog: Catalog, namespace: tuple[str, ...]) -> None:
+    """Create a namespace unless it exists, also where several loads do so at once."""
+    if catalog.namespace_exists(namespace):
+        return
+    try:
+        catalog.create_namespace_if_not_exists(namespace)
+    except Exception:
+        # Each catalog has its own error for losing this race; the question is only whether it is there.
+        if not catalog.namespace_exists(namespace):
+            raise
+
+
 def close_catalogs() -> None:
     """Close every catalog that was opened, with its connections."""
     with _lock:

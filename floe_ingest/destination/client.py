@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import dlt
 from dlt.common import logger
+from dlt.common.configuration.container import Container
 from dlt.common.destination.client import JobClientBase, StateInfo, StorageSchemaInfo, WithStateSync
 from dlt.common.destination.exceptions import (
     DestinationTerminalException,
@@ -19,12 +19,13 @@ from dlt.common.destination.exceptions import (
     DestinationUndefinedEntity,
 )
 from dlt.common.json import json as dlt_json
+from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.load_package import load_package_state
 from dlt.common.versioned_state import compress_state, decompress_state
 from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
 from floe_ingest.dataplane.connection import DataPlaneSettings
-from floe_ingest.destination.catalogs import embedded_catalog, open_catalog
+from floe_ingest.destination.catalogs import embedded_catalog, ensure_namespace, open_catalog
 from floe_ingest.destination.jobs import ChainCommitJob, FileJob, InternalTableJob
 from floe_ingest.destination.ledger import stored_state
 from floe_ingest.destination.meta import MetaTable, StoredSchema
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from dlt.common.destination.client import FollowupJobRequest, LoadJob
     from dlt.common.destination.typing import PreparedTableSchema
     from dlt.common.schema import Schema, TSchemaTables
-    from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
+    from dlt.common.storages.load_package import LoadJobInfo
     from pyiceberg.catalog import Catalog
 
     from floe_ingest.destination.factory import IcebergConfiguration
@@ -82,7 +83,8 @@ class IcebergClient(JobClientBase, WithStateSync):
     @property
     def pipeline_name(self) -> str:
         """The name of the running pipeline."""
-        return str(dlt.current.pipeline().pipeline_name)
+        # Not dlt.current.pipeline(), which resolves dlt's whole configuration each time.
+        return str(Container()[PipelineContext].pipeline().pipeline_name)
 
     def scratch(self, load_id: str) -> Path:
         """Return the load's own folder for files on their way. ``complete_load`` removes it."""
@@ -110,7 +112,7 @@ class IcebergClient(JobClientBase, WithStateSync):
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:  # noqa: ARG002
         """Create the namespace. Nothing is truncated: a replace is part of the commit."""
         for depth in range(1, len(self.namespace) + 1):
-            self.catalog.create_namespace_if_not_exists(self.namespace[:depth])
+            ensure_namespace(self.catalog, self.namespace[:depth])
 
     def is_storage_initialized(self) -> bool:
         """Return whether the namespace exists."""
@@ -138,25 +140,6 @@ class IcebergClient(JobClientBase, WithStateSync):
         return False
 
     # -- schema and state
-
-    def verify_schema(
-        self,
-        only_tables: Iterable[str] | None = None,
-        new_jobs: Iterable[ParsedLoadJobFileName] | None = None,
-    ) -> list[PreparedTableSchema]:
-        """Check that this destination can do what the tables ask for.
-
-        Raises:
-            DestinationTerminalException: a table asks for a merge.
-        """
-        tables = super().verify_schema(only_tables, new_jobs)  # type: ignore[arg-type] # None is dlt's default
-        merged = [str(table["name"]) for table in tables if table["write_disposition"] == "merge"]
-        if merged:
-            raise DestinationTerminalException(
-                f"Tables {', '.join(sorted(merged))} have the write disposition merge, which is not "
-                f"supported yet. Use append or replace."
-            )
-        return tables
 
     def update_stored_schema(
         self,
@@ -201,29 +184,20 @@ class IcebergClient(JobClientBase, WithStateSync):
         """
         from pyiceberg.exceptions import NoSuchTableError
 
-        if self.meta.properties() is None:
+        meta = self.meta
+        if meta.properties() is None:
             raise DestinationUndefinedEntity(f"Namespace {'.'.join(self.namespace)} holds no loads")
         states: dict[str, dict[str, Any]] = {}
-        for table in self.meta.root_tables(pipeline_name):
+        for table in meta.root_tables(pipeline_name):
             try:
                 text = stored_state(self.catalog.load_table((*self.namespace, table)), pipeline_name)
             except NoSuchTableError:
                 continue
             if text is not None:
                 states[table] = dict(decompress_state(text))
-        return merge_states(states, self._resources_of_tables()) if states else None
-
-    def _resources_of_tables(self) -> dict[str, str]:
-        """Return which resource feeds each root table, by the stored schemas."""
-        stored = self.meta.properties() or {}
-        names = [key.removeprefix("dlt.schema.") for key in stored if key.startswith("dlt.schema.")]
-        resources: dict[str, str] = {}
-        for name in names:
-            if schema := self.meta.schema(name):
-                for table_name, table in json.loads(schema.schema)["tables"].items():
-                    if resource := table.get("resource"):
-                        resources[table_name] = resource
-        return resources
+        # Which resource feeds which table matters only where there is something to merge.
+        resources = _resources_of_tables(meta) if len(states) > 1 else {}
+        return merge_states(states, resources) if states else None
 
     # -- jobs
 
@@ -318,6 +292,19 @@ def _take_resource(merged: dict[str, Any], held: Mapping[str, Any], resource: st
         else:
             resources[resource] = mine
     return changed
+
+
+def _resources_of_tables(meta: MetaTable) -> dict[str, str]:
+    """Return which resource feeds each root table, by the stored schemas."""
+    stored = meta.properties() or {}
+    names = [key.removeprefix("dlt.schema.") for key in stored if key.startswith("dlt.schema.")]
+    resources: dict[str, str] = {}
+    for name in names:
+        if schema := meta.schema(name):
+            for table_name, table in json.loads(schema.schema)["tables"].items():
+                if resource := table.get("resource"):
+                    resources[table_name] = resource
+    return resources
 
 
 def _schema_info(stored: StoredSchema | None) -> StorageSchemaInfo | None:

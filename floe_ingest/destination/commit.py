@@ -10,7 +10,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from floe_ingest.destination.layout import check_compatible, iceberg_schema
 from floe_ingest.destination.ledger import LoadMark, find_load
 from floe_ingest.destination.write import WrittenData, remove_data_files
-from floe_ingest.errors import CommitConflictError
+from floe_ingest.errors import CommitConflictError, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,8 @@ class TableLoad:
     Arguments:
         identifier: namespace and table name.
         columns: the load's columns.
-        disposition: ``append`` adds rows, ``replace`` puts them in the place of all rows.
+        disposition: ``append`` adds rows, ``replace`` puts them in the place of all rows, ``merge`` puts
+            them in the place of some.
         mark: what the snapshot says of the load.
         is_root: whether the table is the root of its chain: it carries state, and a run id counts.
         has_files: whether the load holds files for this table.
@@ -42,7 +43,7 @@ class TableLoad:
 
     identifier: tuple[str, ...]
     columns: pa.Schema
-    disposition: Literal["append", "replace"]
+    disposition: Literal["append", "replace", "merge"]
     mark: LoadMark
     is_root: bool
     has_files: bool
@@ -55,12 +56,19 @@ class TableLoad:
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
-    """A table as it will be after the commit: what the write step needs to know of it."""
+    """A table as it will be after the commit, and as it is: what the write step needs to know of it.
+
+    Arguments:
+        schema, location, properties: of the table as it will be.
+        io_properties: how its storage is reached.
+        table: the table as it is; None for a new one.
+    """
 
     schema: Schema
     location: str
     properties: dict[str, str]
     io_properties: dict[str, str]
+    table: Table | None
 
 
 class TableCommit:
@@ -106,6 +114,11 @@ class TableCommit:
             self._discard()
             raise
 
+    def plan(self) -> TablePlan:
+        """Return what a commit would write for now. Commits nothing."""
+        table = self._existing()
+        return _plan_of(self._begin(table), table)
+
     def _attempt(self) -> None:
         from pyiceberg.exceptions import (
             CommitFailedException,
@@ -119,7 +132,7 @@ class TableCommit:
         if table is not None and find_load(table, self._load.mark, by_run=self._load.is_root):
             self._discard()
             return
-        if table is None and not self._load.has_files and self._load.disposition == "replace":
+        if table is None and not self._load.has_files and self._load.disposition != "append":
             return
         transaction = self._begin(table)
         self._fill(transaction, table)
@@ -150,6 +163,8 @@ class TableCommit:
     def _begin(self, table: Table | None) -> Transaction:
         from pyiceberg.exceptions import TableAlreadyExistsError
 
+        from floe_ingest.destination.staged import StagedTransaction
+
         if table is None:
             try:
                 return self._catalog.create_table_transaction(
@@ -158,7 +173,7 @@ class TableCommit:
             except TableAlreadyExistsError as error:
                 raise _LookAgainError from error
         check_compatible(table.schema(), iceberg_schema(self._load.columns), self._load.name)
-        transaction = table.transaction()
+        transaction = StagedTransaction(table)
         with transaction.update_schema() as update:
             update.union_by_name(self._load.columns)
         return transaction
@@ -166,11 +181,13 @@ class TableCommit:
     def _fill(self, transaction: Transaction, table: Table | None) -> None:
         """Put data files, snapshot and record into a transaction."""
         load = self._load
-        written = self._write_once(transaction)
-        old = _data_files(table) if table is not None and load.disposition == "replace" else []
+        written = self._write_once(transaction, table)
+        old = list(written.replaced)
+        if table is not None and load.disposition == "replace":
+            old = _data_files(table)
         snapshot_id = None
         if written.data_files or old:
-            update = transaction.update_snapshot(snapshot_properties=load.mark.summary())
+            update = transaction.update_snapshot(snapshot_properties=load.mark.summary(written.rows))
             producer = update.overwrite() if old else update.fast_append()
             with producer:
                 for data_file in old:
@@ -181,19 +198,19 @@ class TableCommit:
         if snapshot_id is not None or table is None:
             transaction.set_properties(load.mark.properties(transaction.table_metadata, snapshot_id))
 
-    def _write_once(self, transaction: Transaction) -> WrittenData:
-        metadata = transaction.table_metadata
-        plan = TablePlan(
-            metadata.schema(),
-            metadata.location,
-            dict(metadata.properties),
-            dict(transaction._table.io.properties),  # noqa: SLF001 (a staged table has no other door)
-        )
-        if self._written is not None and self._plan is not None and _same_layout(self._plan, plan):
+    def _write_once(self, transaction: Transaction, table: Table | None) -> WrittenData:
+        """Write, unless an earlier attempt did and the files are still right.
+
+        A merge is written anew each time: it depends on the rows that others committed meanwhile.
+        """
+        plan = _plan_of(transaction, table)
+        merges = self._load.disposition == "merge"
+        if self._written is not None and not merges and _same_layout(self._plan, plan):
             return self._written
         self._discard()
         self._plan = plan
-        self._written = self._write(plan) if self._load.has_files else WrittenData((), 0, 0)
+        wanted = self._load.has_files or merges
+        self._written = self._write(plan) if wanted else WrittenData((), 0, 0)
         return self._written
 
     def _discard(self) -> None:
@@ -209,8 +226,24 @@ class TableCommit:
         self._written = None
 
 
-def _same_layout(left: TablePlan, right: TablePlan) -> bool:
-    return left.location == right.location and left.schema.fields == right.schema.fields
+def _plan_of(transaction: Transaction, table: Table | None) -> TablePlan:
+    metadata = transaction.table_metadata
+    if not metadata.spec().is_unpartitioned():
+        raise SchemaError(
+            f"The table at {metadata.location} is partitioned by {metadata.spec()}, and loading into "
+            f"partitioned tables is not supported yet."
+        )
+    return TablePlan(
+        metadata.schema(),
+        metadata.location,
+        dict(metadata.properties),
+        dict(transaction._table.io.properties),  # noqa: SLF001 (a staged table has no other door)
+        table,
+    )
+
+
+def _same_layout(left: TablePlan | None, right: TablePlan) -> bool:
+    return left is not None and left.location == right.location and left.schema.fields == right.schema.fields
 
 
 def _data_files(table: Table) -> list[Any]:

@@ -11,6 +11,8 @@ from dlt.common.destination.client import DestinationClientDwhConfiguration
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 
 if TYPE_CHECKING:
+    from dlt.common.normalizers.naming import NamingConvention
+
     from floe_ingest.destination.client import IcebergClient
 
 
@@ -110,11 +112,22 @@ class iceberg(Destination[IcebergConfiguration, "IcebergClient"]):  # noqa: N801
 
         return IcebergClient
 
+    def capabilities(
+        self, config: IcebergConfiguration | None = None, naming: NamingConvention | None = None
+    ) -> DestinationCapabilitiesContext:
+        """Return what this destination can do.
+
+        Arguments:
+            config: makes no difference. dlt would resolve one, two dozen times a load, where none is given.
+            naming: dlt's naming convention.
+        """
+        return super().capabilities(config or self.spec(), naming)
+
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         caps = DestinationCapabilitiesContext.generic_capabilities(preferred_loader_file_format="parquet")
         caps.supported_loader_file_formats = ["parquet", "reference"]
         caps.supported_table_formats = ["iceberg"]
-        caps.supported_merge_strategies = []
+        caps.supported_merge_strategies = ["delete-insert", "upsert", "scd2", "insert-only"]
         caps.supported_replace_strategies = ["truncate-and-insert"]
         caps.has_case_sensitive_identifiers = True
         caps.supports_nested_types = True

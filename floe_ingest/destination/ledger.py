@@ -25,6 +25,7 @@ RUN_ID = "floe-ingest.run-id"
 PIPELINE = "floe-ingest.pipeline"
 STATE = "floe-ingest.state"
 VERSION = "floe-ingest.version"
+ROWS = "floe-ingest.rows"
 
 _STATE_IN_SUMMARY = 600
 """Characters. Snapshot summaries are kept for each snapshot, so only a small state goes there."""
@@ -46,9 +47,13 @@ class LoadMark:
     run_id: str | None = None
     state: str | None = None
 
-    def summary(self) -> dict[str, str]:
-        """Return the keys for the snapshot's summary."""
-        keys = {LOAD_ID: self.load_id, PIPELINE: self.pipeline, VERSION: __version__}
+    def summary(self, rows: int) -> dict[str, str]:
+        """Return the keys for the snapshot's summary.
+
+        Arguments:
+            rows: of the load; in a merge, the snapshot's own count holds rewritten rows as well.
+        """
+        keys = {LOAD_ID: self.load_id, PIPELINE: self.pipeline, VERSION: __version__, ROWS: str(rows)}
         if self.run_id:
             keys[RUN_ID] = self.run_id
         if self.state is not None and len(self.state) <= _STATE_IN_SUMMARY:
@@ -115,7 +120,7 @@ def find_load(table: Table, mark: LoadMark, *, by_run: bool = True) -> FoundLoad
         if _is_same(mark, summary.get(LOAD_ID), summary.get(RUN_ID), summary.get(PIPELINE), by_run=by_run):
             return FoundLoad(
                 snapshot.snapshot_id,
-                int(summary.get("added-records", 0)),
+                int(summary.get(ROWS, summary.get("added-records", 0))),
                 int(summary.get("added-files-size", 0)),
             )
     record = read_record(metadata, mark.pipeline)

@@ -36,7 +36,7 @@ class StoredSchema:
 
 
 class MetaTable:
-    """The ``_dlt_meta`` table of one namespace.
+    """The ``_dlt_meta`` table of one namespace, as one look at it found it. Make a new one to look again.
 
     Arguments:
         catalog: an open catalog.
@@ -46,11 +46,16 @@ class MetaTable:
     def __init__(self, catalog: Catalog, namespace: tuple[str, ...]) -> None:
         self._catalog = catalog
         self._identifier = (*namespace, META_TABLE)
+        self._looked = False
+        self._properties: Mapping[str, str] | None = None
 
     def properties(self) -> Mapping[str, str] | None:
         """Return all properties, or None where nothing was ever stored in this namespace."""
-        table = self._load()
-        return table.metadata.properties if table else None
+        if not self._looked:
+            table = self._load()
+            self._properties = table.metadata.properties if table else None
+            self._looked = True
+        return self._properties
 
     def schema(self, name: str | None) -> StoredSchema | None:
         """Return the stored schema of this name, or the newest of all."""
@@ -117,6 +122,7 @@ class MetaTable:
                 transaction.set_properties(properties)
 
         attempt()
+        self._looked = False
 
 
 def _tables_key(pipeline: str) -> str:

@@ -44,11 +44,13 @@ class Target:
         Raises:
             SchemaError: the table cannot hold them.
         """
+        from floe_ingest.destination.staged import StagedTransaction
+
         existing = self._load(table)
         if existing is None:
             return table_columns(iceberg_schema(columns))
         check_compatible(existing.schema(), iceberg_schema(columns), ".".join((*self.namespace, table)))
-        transaction = existing.transaction()
+        transaction = StagedTransaction(existing)
         with transaction.update_schema() as update:
             update.union_by_name(columns)
         by_name = {column.name: column for column in table_columns(transaction.table_metadata.schema())}

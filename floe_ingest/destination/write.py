@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from floe_ingest.dataplane.connection import DataPlaneSettings, connect
-from floe_ingest.dataplane.copy import FileOptions, rewrite_parquet
+from floe_ingest.dataplane.copy import PARALLEL_FROM_BYTES, FileOptions, rewrite_parquet
 from floe_ingest.destination.adopt import describe, fits
 from floe_ingest.destination.layout import table_columns
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
 
 _SMALL_FILE = 16 * 1024 * 1024
-_PARALLEL_FROM = 32 * 1024 * 1024
 _COPY_CHUNK = 8 * 1024 * 1024
 
 
@@ -55,13 +54,15 @@ class WrittenData:
 
     Arguments:
         data_files: with location and statistics.
-        rows: over all files.
+        rows: of the load, over all files.
         bytes: over all files.
+        replaced: data files of the table that these take the place of.
     """
 
     data_files: tuple[DataFile, ...]
     rows: int
     bytes: int
+    replaced: tuple[DataFile, ...] = ()
 
 
 def write_data_files(task: WriteTask) -> WrittenData:
@@ -74,7 +75,15 @@ def write_data_files(task: WriteTask) -> WrittenData:
         duckdb.Error: a value does not fit its column.
         OSError: storage refused or is full. Files of this call are removed.
     """
-    local = _adoptable(task) or _rewrite(task)
+    return publish_files(task, _adoptable(task) or _rewrite(task))
+
+
+def publish_files(task: WriteTask, local: Sequence[Path]) -> WrittenData:
+    """Put local Parquet files, which fit the table, into its storage, and describe them.
+
+    Raises:
+        OSError: storage refused or is full. Files of this call are removed.
+    """
     io = _file_io(task)
     done: list[DataFile] = []
     try:
@@ -85,6 +94,13 @@ def write_data_files(task: WriteTask) -> WrittenData:
     return WrittenData(
         tuple(done), sum(file.record_count for file in done), sum(file.file_size_in_bytes for file in done)
     )
+
+
+def has_field_ids(path: Path) -> bool:
+    """Return whether every column of a Parquet file carries a field id."""
+    import pyarrow.parquet as pq
+
+    return all(b"PARQUET:field_id" in (column.metadata or {}) for column in pq.read_schema(path))
 
 
 def remove_data_files(io: FileIO, data_files: Sequence[DataFile]) -> None:
@@ -114,13 +130,14 @@ def _rewrite(task: WriteTask) -> list[Path]:
     if not task.inputs:
         return []
     total = sum(path.stat().st_size for path in task.inputs)
-    options = _file_options(task.table_properties, parallel=total >= _PARALLEL_FROM)
+    options = file_options(task.table_properties, parallel=total >= PARALLEL_FROM_BYTES)
     with connect(task.settings) as connection:
         files = rewrite_parquet(connection, task.inputs, table_columns(task.schema), task.scratch, options)
     return [file.path for file in files]
 
 
-def _file_options(properties: Mapping[str, str], *, parallel: bool) -> FileOptions:
+def file_options(properties: Mapping[str, str], *, parallel: bool = True) -> FileOptions:
+    """Return how a table's data files are written, by its properties."""
     level = properties.get("write.parquet.compression-level")
     defaults = FileOptions()
     return FileOptions(
@@ -139,7 +156,7 @@ def _publish(io: FileIO, task: WriteTask, path: Path) -> DataFile:
     location = provider.new_data_location(f"{uuid.uuid4()}.parquet")
     metadata = pq.read_metadata(path)
     size = path.stat().st_size
-    target = _local_path(location)
+    target = local_path(location)
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         _link_or_copy(path, target)
@@ -158,7 +175,8 @@ def _link_or_copy(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _local_path(location: str) -> Path | None:
+def local_path(location: str) -> Path | None:
+    """Return the path of a file on this machine's own storage, None for any other."""
     # Not unquoted: PyIceberg takes the path of a file location as it stands.
     if location.startswith("file:"):
         return Path(location.removeprefix("file://").removeprefix("file:"))

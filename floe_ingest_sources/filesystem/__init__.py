@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import FoundResource, SourceCheck, SourceType, hookimpl
@@ -42,11 +43,13 @@ def floe_ingest_build_source(request: SourceRequest) -> Any:
     from floe_ingest_sources.filesystem.files import groups_of
 
     config: FilesystemConfig = request.config
+    # Of two rows with one key, the one further down (in the later file) is the newer one.
+    ordered = request.write_mode == "merge"
 
     def resource(group: FileGroup) -> Any:
         def rows() -> Iterator[BulkScan]:
             if (scan := _scan(group, config)) is not None:
-                yield scan
+                yield replace(scan, ordered=ordered)
 
         return dlt.resource(rows, name=group.name)
 

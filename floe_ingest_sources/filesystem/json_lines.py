@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 25
 _PIECE = 1 << 22
+_HEAD = 1 << 16
 _DUCKDB_OBJECT = 1 << 24
 _EXACT_IN_DOUBLE = float(1 << 53)
 
@@ -124,6 +125,11 @@ def _look(chunk: bytes, file: Path, line: int, found: _Keys) -> None:
     if not chunk.strip():
         return
     try:
+        if not found.keys and (head := chunk[: chunk.find(b"\n", _HEAD) + 1]).strip():
+            # The beginning alone tells most keys that hold times, so that the chunk is parsed once; and
+            # the order of keys, in which Arrow puts those of known type first.
+            for name in _parse(head, found).column_names:
+                found.keys.setdefault(name, _Key())
         table = _parse(chunk, found)
     except pa.ArrowInvalid:
         # Arrow takes one type for a key; Python tells a mixed key from a broken line.

@@ -29,7 +29,7 @@ class RestApiConfig(BaseModel):
     client: dict[str, Any] = Field(
         repr=False,
         description="How to speak to the API: base_url, headers, auth, paginator.",
-        examples=[{"base_url": "https://api.example.com/v1/", "auth": {"token": "${TOKEN}"}}],
+        examples=[{"base_url": "https://api.example.com/v1/", "paginator": "json_link"}],
     )
     resource_defaults: dict[str, Any] | None = Field(
         default=None,

@@ -24,7 +24,8 @@ def probe(config: RestApiConfig, name: str) -> SourceCheck:
     """Return what the first pages hold; see the hook."""
     import requests
 
-    with _bounded_session(PROBE_SECONDS) as session:
+    sent: list[requests.PreparedRequest] = []
+    with _bounded_session(PROBE_SECONDS, sent) as session:
         source = build(config, name, session=session)
         roots = [resource for resource in _roots(config) if resource in source.resources]
         try:
@@ -32,7 +33,7 @@ def probe(config: RestApiConfig, name: str) -> SourceCheck:
                 _reach(session, config.client["base_url"])
             found = tuple(_first_page(source.resources[root], root) for root in roots)
         except requests.RequestException as error:
-            raise _said(error, config) from _clean(error)
+            raise _said(error, sent[-1] if sent else None, config) from _clean(error)
     return SourceCheck(found, f"reached {_without_query(config.client['base_url'])}")
 
 
@@ -84,8 +85,13 @@ def _reach(session: requests.Session, base_url: str) -> None:
         response.raise_for_status()
 
 
-def _bounded_session(seconds: float) -> requests.Session:
-    """Return a session without retries, all of whose requests end within ``seconds`` from now."""
+def _bounded_session(seconds: float, sent: list[requests.PreparedRequest]) -> requests.Session:
+    """Return a session without retries, all of whose requests end within ``seconds`` from now.
+
+    Arguments:
+        seconds: for all requests together.
+        sent: receives each request.
+    """
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -93,6 +99,7 @@ def _bounded_session(seconds: float) -> requests.Session:
 
     class Bounded(HTTPAdapter):
         def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
+            sent.append(request)
             left = end - time.monotonic()
             if left <= 0:
                 raise requests.Timeout(request=request)
@@ -114,10 +121,15 @@ def _bounded_session(seconds: float) -> requests.Session:
     return session
 
 
-def _said(error: requests.RequestException, config: RestApiConfig) -> SourceConnectionError:
-    request = error.request or getattr(error.response, "request", None)
-    url = _without_query(str(getattr(request, "url", None) or config.client["base_url"]))
-    method = getattr(request, "method", None) or "GET"
+def _said(
+    error: requests.RequestException, request: requests.PreparedRequest | None, config: RestApiConfig
+) -> SourceConnectionError:
+    import requests
+
+    url = _without_query(str((request and request.url) or config.client["base_url"]))
+    method = (request and request.method) or "GET"
+    if isinstance(error, requests.exceptions.JSONDecodeError):
+        return SourceConnectionError(f"{method} {url} answered with something that is not JSON")
     if error.response is not None:
         return SourceConnectionError(
             f"{method} {url} answered {error.response.status_code} {error.response.reason}."
@@ -140,18 +152,24 @@ def _reason(error: BaseException) -> str:
 
     if isinstance(error, requests.Timeout):
         return f"no full answer within {PROBE_SECONDS:g} seconds"
-    cause: BaseException | None = error
-    while cause is not None:
+    waiting: list[BaseException] = [error]
+    seen: set[int] = set()
+    while waiting:
+        cause = waiting.pop()
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
-        inner = cause.args[0] if cause.args and isinstance(cause.args[0], BaseException) else None
-        cause = cause.__cause__ or getattr(cause, "reason", None) or inner or cause.__context__
-        cause = cause if isinstance(cause, BaseException) else None
+        seen.add(id(cause))
+        further = [*cause.args, getattr(cause, "reason", None), cause.__context__, cause.__cause__]
+        waiting += [item for item in further if isinstance(item, BaseException) and id(item) not in seen]
     return type(error).__name__
 
 
 def _clean(error: requests.RequestException) -> requests.RequestException:
     """Return an error of the same type without the URL, whose query may hold a key."""
+    import requests
+
+    if isinstance(error, requests.exceptions.JSONDecodeError):
+        return requests.exceptions.InvalidJSONError("no JSON")
     status = getattr(error.response, "status_code", None)
     return type(error)(f"status {status}" if status else _reason(error), response=error.response)
 

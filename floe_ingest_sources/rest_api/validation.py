@@ -175,6 +175,7 @@ def _typed(node: Any, what: str, path: str) -> Iterator[str]:
         yield f"{where} has an unknown type{shown}.{nearest(str(word), known)} There are: {listed(known)}"
     elif isinstance(node, dict) and (spec := _by_type().get(word)) is not None:
         yield from _unknown(node, spec, path)
+        yield from (f"{path}.{key} is missing" for key in sorted(spec.__required_keys__ - node.keys()))
 
 
 def _nested() -> dict[str, Any]:
@@ -222,7 +223,7 @@ def _in_words(error: DictValidationException) -> str:
     if field is None:
         return " ".join(str(deepest).split())
     where = f"{path}.{field}" if path else field
-    expected: Any = deepest.expected_type
+    expected = _expected(deepest, field)
     if is_literal_type(expected):
         words = [str(word) for word in get_literal_args(expected)]
         return (
@@ -231,6 +232,19 @@ def _in_words(error: DictValidationException) -> str:
         )
     name = get_type_name(expected) if expected is not None else "another type"
     return f"{where} has a value of type {type(deepest.value).__name__}, and {name} is expected"
+
+
+def _expected(error: DictValidationException, field: str) -> Any:
+    """Return the type of the field at fault: of a choice of types, dlt names the type that holds it."""
+    from dlt.common.typing import extract_union_types, is_typeddict, is_union_type
+
+    expected: Any = error.expected_type
+    if expected is not None and is_typeddict(expected):
+        expected = get_type_hints(expected).get(field, expected)
+    if expected is not None and is_union_type(expected):
+        kinds = extract_union_types(expected, no_none=True)
+        expected = kinds[0] if len(kinds) == 1 else expected
+    return expected
 
 
 def _without(text: str, secrets: set[str]) -> str:

@@ -85,6 +85,11 @@ def reflect_query(connection: Connection, query: str, name: str) -> Relation:
     return Relation(name, "the query", source, plans, indirect=("a query is run by the database",))
 
 
+def bound(connection: Connection, seconds: int) -> None:
+    """Let no statement of this connection run longer than that."""
+    connection.exec_driver_sql(f"SET statement_timeout = {seconds * 1000}")
+
+
 def try_condition(connection: Connection, relation: Relation) -> None:
     """Let the database plan the relation's SELECT with its condition; it runs nothing of it."""
     _described(connection, relation.sent(bare=True))

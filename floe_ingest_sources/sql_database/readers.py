@@ -62,7 +62,8 @@ def _rows(
     if relation.statement is not None:
         streaming = connection.execution_options(stream_results=True, yield_per=batch_rows)
         with streaming.execute(relation.statement) as result:
-            yield list(result.keys()), iter(result.partitions())
+            # Not `partitions()`: without a size it gives row by row for a text in SQLAlchemy 2.1.
+            yield list(result.keys()), iter(lambda: result.fetchmany(batch_rows), [])
         return
     from sqlalchemy.exc import DBAPIError
 

@@ -22,7 +22,7 @@ from floe_ingest_sources.sql_database import generic, postgres, sqlite
 from floe_ingest_sources.sql_database.readers import read_batches
 from floe_ingest_sources.sql_database.relation import Relation
 from floe_ingest_sources.sql_database.types import nan_guard
-from floe_ingest_sources.sql_database.urls import ATTACHED, Database, database_of
+from floe_ingest_sources.sql_database.urls import ATTACHED, TIMEOUT_SECONDS, Database, database_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +57,8 @@ def check(request: SourceRequest) -> SourceCheck:
     _refuse_what_is_not_there_yet(config)
     database = database_of(request)
     with _speaking(database, "the check"), database.connect() as connection:
+        if database.kind == "postgresql":
+            postgres.bound(connection, TIMEOUT_SECONDS)
         if config.query is not None:
             names: tuple[str, ...] = (request.name,)
         else:

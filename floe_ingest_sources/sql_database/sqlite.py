@@ -139,6 +139,7 @@ def _checks(plan: ColumnPlan) -> list[tuple[str, str, str]]:
         return [
             (plan.name, "bad", f"{column} IS NOT NULL AND ({kind} <> 'text' OR NOT ({shape}))"),
             (plan.name, "zone", f"{kind} = 'text' AND {zone}"),
+            (plan.name, "offset", f"{kind} = 'text' AND {zone} AND NOT {clock} GLOB '*Z'"),
             (plan.name, "plain", f"{kind} = 'text' AND NOT {zone}"),
             (
                 plan.name,
@@ -177,7 +178,7 @@ def _settled(plan: ColumnPlan, facts: set[str], relation: Relation) -> ColumnPla
         return replace(plan, indirect="some values are not text")
     mixed = {"zone", "plain"} <= facts
     if not facts & {"bad", "nanoseconds"} and not mixed:
-        return zoned(plan) if "zone" in facts else plan
+        return zoned(plan, offsets="offset" in facts) if "zone" in facts else plan
     if mixed:
         problem = "has times with a zone and times without one"
     elif "nanoseconds" in facts:

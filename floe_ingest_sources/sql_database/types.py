@@ -30,7 +30,7 @@ SQLite (whose columns take values of any kind; each value is checked against the
 | DECIMAL(p,s), NUMERIC(p,s) up to 15 digits | DECIMAL(p,s) | DuckDB; more digits in a value stop the load |
 | other DECIMAL, NUMERIC | DECIMAL(p,s), DECIMAL(38,9) | SQLAlchemy |
 | DATE | DATE | DuckDB; anything but 2024-01-31 stops the load |
-| DATETIME, TIMESTAMP | TIMESTAMP, or TIMESTAMPTZ if every value has a zone | DuckDB; numbers stop the load |
+| DATETIME, TIMESTAMP | TIMESTAMP; TIMESTAMPTZ if every value has a zone | DuckDB; offsets: SQLAlchemy |
 | TIME | TIME | SQLAlchemy |
 | no type | by its values | SQLAlchemy |
 """
@@ -173,9 +173,10 @@ def sqlite_plan(name: str, declared: str) -> ColumnPlan:
     return _plan(name, kind, sent=column, indirect=indirect)
 
 
-def zoned(plan: ColumnPlan) -> ColumnPlan:
-    """Return the plan of an SQLite timestamp of which every value has a zone (DuckDB turns them to UTC)."""
-    return with_kind(plan, "TIMESTAMPTZ")
+def zoned(plan: ColumnPlan, *, offsets: bool) -> ColumnPlan:
+    """Return the plan of an SQLite timestamp of which every value has a zone: ``Z``, or also others."""
+    indirect = "DuckDB drops the offset of a time" if offsets else plan.indirect
+    return replace(with_kind(plan, "TIMESTAMPTZ"), indirect=indirect)
 
 
 def with_kind(plan: ColumnPlan, kind: str) -> ColumnPlan:

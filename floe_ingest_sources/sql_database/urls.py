@@ -121,10 +121,14 @@ class Database:
             path = self.path
             self._check_file(path)
             # Read-only: opening a missing file must not create one, nor a reader leave a journal.
+            # dlt may close a reader in another thread than the one that opened it.
             return sqlalchemy.create_engine(
                 "sqlite://",
                 creator=lambda: sqlite3.connect(
-                    f"file:{quote(str(path))}?mode=ro", uri=True, timeout=TIMEOUT_SECONDS
+                    f"file:{quote(str(path))}?mode=ro",
+                    uri=True,
+                    timeout=TIMEOUT_SECONDS,
+                    check_same_thread=False,
                 ),
                 poolclass=NullPool,
             )
@@ -198,6 +202,11 @@ def _sqlite(url: URL, request: SourceRequest) -> Database:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise SourceConfigurationError(
             f"url: {url.render_as_string()} names no database file; write sqlite:///path/to/file.db"
+        )
+    if url.query:
+        raise SourceConfigurationError(
+            f"url: options of SQLite URLs are not supported ({listed(url.query)}); leave them out. "
+            f"The file is opened read-only in any case"
         )
     path = request.resolve_path(url.database)
     return Database("sqlite", f"SQLite database {path}", url, path)

@@ -21,7 +21,7 @@ LOADER = textwrap.dedent(
     """
     import json, os, signal, sys
     import dlt, floe_ingest
-    from floe_ingest.destination import commit, jobs
+    from floe_ingest.destination import chains, commit
 
     properties, work, point, run_id = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4] or None
 
@@ -41,9 +41,9 @@ LOADER = textwrap.dedent(
 
     of_root = lambda commit, *rest: commit._load.is_root
     if point == "before-write":
-        around(jobs, "write_data_files", before=die)
+        around(chains, "write_data_files", before=die)
     elif point == "after-write":
-        around(jobs, "write_data_files", after=die)
+        around(chains, "write_data_files", after=die)
     elif point == "between-tables":
         around(commit.TableCommit, "run", before=die, when=of_root)
     elif point == "after-commit":

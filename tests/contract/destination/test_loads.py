@@ -232,13 +232,6 @@ def test_an_incompatible_type_is_refused_and_the_table_stays(lake: Lake, pipelin
     assert lake.table("bronze.items").metadata_location == before
 
 
-def test_merge_is_refused_before_anything_is_written(lake: Lake, pipeline: dlt.Pipeline) -> None:
-    with pytest.raises(PipelineStepFailed, match="merge"):
-        pipeline.run([{"id": 1}], table_name="items", write_disposition="merge", primary_key="id")
-
-    assert not [name for name in lake.catalog().list_namespaces() if lake.catalog().list_tables(name)]
-
-
 TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
     "int32": (pa.int32(), [1, -1, 2**31 - 1]),
     "int64": (pa.int64(), [2**63 - 1, -(2**63), 0]),

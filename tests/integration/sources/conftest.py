@@ -29,7 +29,8 @@ class Shop:
         for statement in statements:
             self.connection.execute(statement)
         self.connection.execute(
-            f"DO $$ DECLARE s text; BEGIN FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' LOOP "
+            "DO $$ DECLARE s text; BEGIN FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' "
+            "LOOP "
             f"EXECUTE format('GRANT USAGE ON SCHEMA %I TO {LOGIN}', s); "
             f"EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO {LOGIN}', s); END LOOP; END $$"
         )

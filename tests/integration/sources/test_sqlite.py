@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sources_support import items_of, landed, request_for, scans_of
+from sources_support import extracted, items_of, landed, request_for, scans_of
 from structlog.testing import capture_logs
 
 from floe_ingest import SchemaError, SourceConfigurationError, SourceConnectionError
@@ -75,6 +75,13 @@ DECLARED = [
         "DATETIME",
         ["'2024-01-02T03:04:05Z'", "'2024-01-02 03:04:05+02:00'"],
         [dt.datetime(2024, 1, 2, 3, 4, 5, tzinfo=dt.UTC), dt.datetime(2024, 1, 2, 1, 4, 5, tzinfo=dt.UTC)],
+        "timestamp[us, tz=UTC]",
+        False,
+    ),
+    (
+        "DATETIME",
+        ["'2024-01-02T03:04:05Z'", "NULL"],
+        [dt.datetime(2024, 1, 2, 3, 4, 5, tzinfo=dt.UTC), None],
         "timestamp[us, tz=UTC]",
         True,
     ),
@@ -142,7 +149,7 @@ def test_the_advice_of_an_error_works(tmp_path: Path) -> None:
     assert landed(built)["src"].to_pylist() == [{"x": "1700000000"}]
 
 
-def test_names_views_generated_columns_and_keys(tmp_path: Path) -> None:
+def test_names_views_and_generated_columns(tmp_path: Path) -> None:
     write(
         tmp_path,
         'CREATE TABLE "sel""ect \'x" ("or""der" INT, "a.b" INT, PRIMARY KEY ("a.b")) WITHOUT ROWID',
@@ -158,17 +165,23 @@ def test_names_views_generated_columns_and_keys(tmp_path: Path) -> None:
         "made": [{"a": 4, "b": 8}],
         "seen": [{"a": 4, "half": 4.5}],
     }
-    columns = built.resources["sel\"ect 'x"].compute_table_schema()["columns"]
-    assert columns == {"a.b": {"name": "a.b", "nullable": True, "primary_key": True}}
 
 
 def test_a_key_of_the_configuration_is_kept(tmp_path: Path) -> None:
     write(tmp_path, "CREATE TABLE t (a INTEGER PRIMARY KEY, b INT)")
     built = source(tmp_path, table="t")
+    assert key_of(extracted(built, tmp_path), "t") == ["a"]
+    built = source(tmp_path, table="t")
     built.resources["t"].apply_hints(primary_key=["b"])
-    list(items_of(built))
-    columns = built.resources["t"].compute_table_schema()["columns"]
-    assert [name for name, hints in columns.items() if hints.get("primary_key")] == ["b"]
+    assert key_of(extracted(built, tmp_path / "again"), "t") == ["b"]
+    config = SqlDatabaseConfig(url="sqlite:///shop.db", table="t")
+    request = request_for("sql_database", config, tmp_path, primary_key=("b",))
+    built = sql_database.floe_ingest_build_source(request)
+    assert key_of(extracted(built, tmp_path / "third"), "t") == []
+
+
+def key_of(schema: Any, table: str) -> list[str]:
+    return [name for name, hints in schema.tables[table]["columns"].items() if hints.get("primary_key")]
 
 
 def test_all_tables_columns_and_conditions(tmp_path: Path) -> None:
@@ -187,7 +200,8 @@ def test_one_row_batches_are_all_there(tmp_path: Path) -> None:
     write(
         tmp_path,
         "CREATE TABLE t (x NUMERIC)",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25) INSERT INTO t SELECT i FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25) "
+        "INSERT INTO t SELECT i FROM n",
     )
     batches = [item.num_rows for _, item in items_of(source(tmp_path, table="t", batch_rows=10))]
     assert batches == [10, 10, 5]
@@ -211,6 +225,7 @@ def test_a_missing_file_is_an_error_and_stays_missing(tmp_path: Path) -> None:
     [
         ("sqlite://", SourceConfigurationError, "names no database file"),
         ("sqlite:///:memory:", SourceConfigurationError, "names no database file"),
+        ("sqlite:///shop.db?mode=rw", SourceConfigurationError, r"not supported \(mode\)"),
         ("sqlite:///folder", SourceConnectionError, "is a folder"),
         ("sqlite:///none/x.db", SourceConnectionError, "there is no folder"),
         ("sqlite:///notes.txt", SourceConnectionError, "file is not a database"),

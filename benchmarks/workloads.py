@@ -1,0 +1,242 @@
+"""What the benchmarks measure: loads by this project, by pyarrow with pyiceberg alone, and by dlt alone.
+
+Run as a script, it does one of them and prints its seconds and its peak memory as JSON:
+``python benchmarks/workloads.py ours lineitem.parquet lake/``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+import floe_ingest
+from floe_ingest import RunResult, SourceRequest, SourceType, hookimpl
+from floe_ingest.config import parse_config
+from floe_ingest.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+    from floe_ingest import DltIngestionConfig
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that ``work`` takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def catalog_properties(lake: Path) -> dict[str, str]:
+    """Return the properties of a SQLite catalog with its data beside it."""
+    return {"type": "sql", "uri": f"sqlite:///{lake / 'catalog.db'}", "warehouse": lake.as_uri()}
+
+
+def open_lake(lake: Path) -> Catalog:
+    """Open the catalog of a folder, which is made if missing."""
+    from pyiceberg.catalog import load_catalog
+
+    lake.mkdir(parents=True, exist_ok=True)
+    return load_catalog("default", **catalog_properties(lake))
+
+
+def files_config(file: Path, lake: Path) -> DltIngestionConfig:
+    """Return a configuration that appends one Parquet file to ``bronze.ours``."""
+    source = {
+        "name": "ours",
+        "source_type": "filesystem",
+        "source_config": {"bucket_url": str(file.parent), "file_glob": file.name},
+        "destination_table": "bronze.ours",
+        "write_mode": "append",
+    }
+    return parse_config({"catalog_config": catalog_properties(lake), "sources": [source]})
+
+
+def load_ours(config: DltIngestionConfig) -> RunResult:
+    """Load a configuration by this project.
+
+    Raises:
+        RuntimeError: a source failed.
+    """
+    result = floe_ingest.run(config)
+    if not result.success:
+        raise RuntimeError(f"The load failed: {result.sources}")
+    return result
+
+
+def load_limit(file: Path, catalog: Catalog, table: str = "bronze.limit") -> None:
+    """Append a Parquet file by one thread of pyarrow, streamed into pyiceberg: no framework can do less."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyiceberg.exceptions import NoSuchTableError
+
+    before = pa.cpu_count()
+    pa.set_cpu_count(1)
+    try:
+        with pq.ParquetFile(file) as opened:
+            schema = _without_views(opened.schema_arrow)
+            batches = (batch.cast(schema) for batch in opened.iter_batches(batch_size=100_000))
+            reader = pa.RecordBatchReader.from_batches(schema, batches)
+            try:
+                target = catalog.load_table(table)
+            except NoSuchTableError:
+                catalog.create_namespace_if_not_exists(table.split(".", maxsplit=1)[0])
+                target = catalog.create_table(table, schema)
+            target.append(reader)
+    finally:
+        pa.set_cpu_count(before)
+
+
+def _without_views(schema: Any) -> Any:
+    """pyiceberg knows no ``string_view``, which is how tpchgen-cli writes text."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in schema
+    ]
+    return pa.schema(fields)
+
+
+def load_dlt(file: Path, folder: Path) -> None:
+    """Append a Parquet file by dlt alone: its reader of files, and its own Iceberg tables."""
+    import dlt
+    from dlt.sources.filesystem import filesystem, read_parquet
+
+    pipeline = dlt.pipeline(
+        "alone",
+        pipelines_dir=str(folder / "pipelines"),
+        destination=dlt.destinations.filesystem(str(folder / "lake")),
+        dataset_name="bronze",
+    )
+    files = filesystem(bucket_url=str(file.parent), file_glob=file.name) | read_parquet()
+    pipeline.run(files, table_name="alone", table_format="iceberg", write_disposition="append")
+
+
+def checksum(table: Table) -> tuple[int, int]:
+    """Return the number of rows, and a sum over hashes of whole rows: equal tables give equal sums."""
+    import duckdb
+
+    names = ", ".join(sorted(f'"{field.name}"' for field in table.schema().fields))
+    with duckdb.connect(":memory:") as connection:
+        connection.register("rows_of", table.scan().to_arrow_batch_reader())
+        row = connection.execute(f"SELECT count(*), sum(hash({names})::HUGEINT) FROM rows_of").fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+class RowsConfig(BaseModel, extra="forbid"):
+    """How many rows each load brings."""
+
+    rows: int = 10
+    growing: bool = True
+
+
+@dataclass
+class Rows:
+    """A source package of Python rows with a cursor, as third parties write them."""
+
+    next_id: int = 0
+
+    @hookimpl
+    def floe_ingest_source_types(self) -> list[SourceType]:
+        """Declare ``rows``."""
+        return [SourceType("rows", RowsConfig, "Rows with a cursor")]
+
+    @hookimpl
+    def floe_ingest_build_source(self, request: SourceRequest) -> Any:
+        """Build a resource that brings new rows at each load, or, not ``growing``, only the first ones."""
+        import dlt
+
+        config: RowsConfig = request.config
+        if config.growing:
+            self.next_id += config.rows
+
+        def rows(cursor: Any = dlt.sources.incremental("id", initial_value=-1, range_start="open")) -> Any:  # noqa: B008
+            first = self.next_id
+            yield [
+                {"id": number, "name": f"row {number}", "price": number / 4}
+                for number in range(first, first + config.rows)
+                if number > cursor.last_value
+            ]
+
+        return dlt.resource(rows, name="rows")
+
+
+@dataclass
+class SmallLoads:
+    """Loads of ``rows`` into one table.
+
+    Arguments:
+        lake: the folder of the catalog.
+        growing: whether each load brings new rows.
+    """
+
+    lake: Path
+    growing: bool = True
+
+    def __post_init__(self) -> None:
+        self.lake.mkdir(parents=True, exist_ok=True)
+        self._plugin = Rows()
+        source = {
+            "name": "small",
+            "source_type": "rows",
+            "source_config": {"growing": self.growing},
+            "destination_table": "bronze.small",
+        }
+        document = {"catalog_config": catalog_properties(self.lake), "sources": [source]}
+        self._config = parse_config(document, plugins=load_plugins(extra={"rows": self._plugin}))
+
+    def load(self) -> RunResult:
+        """Load once. Plugins are found and loaded anew, as ``floe_ingest.run`` does by itself.
+
+        Raises:
+            RuntimeError: the load failed.
+        """
+        result = floe_ingest.run(self._config, plugins=load_plugins(extra={"rows": self._plugin}))
+        if not result.success:
+            raise RuntimeError(f"The load failed: {result.sources}")
+        return result
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process ever held.
+
+    Not ``ru_maxrss``: that of a new process starts with what its parent held when it forked.
+    """
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
+
+
+def _import_alone() -> None:
+    """Import what every one of the loads imports."""
+    import dlt  # noqa: F401
+    import duckdb  # noqa: F401
+    import pyiceberg.catalog  # noqa: F401
+
+
+def main(words: list[str]) -> None:
+    """Do one workload in this process; print seconds and peak memory as JSON."""
+    kind, file, lake = words[0], Path(words[1]), Path(words[2])
+    kinds: Mapping[str, Callable[[], object]] = {
+        "imports": _import_alone,
+        "limit": lambda: load_limit(file, open_lake(lake)),
+        "ours": lambda: load_ours(files_config(file, lake)),
+        "dlt": lambda: load_dlt(file, lake),
+    }
+    lake.mkdir(parents=True, exist_ok=True)
+    seconds = timed(kinds[kind])
+    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak_megabytes()}) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,399 @@
+"""Copy-on-write merges as SQL: which rows of a load go in, and which rows of old files go out.
+
+A merge never touches a file without a match. The load's own rows are written once, deduplicated, and
+those files become data files as they are; each old file with a match is rewritten without it. Joins and
+sorts spill, so memory stays within the connection's limit whatever the sizes.
+
+The semantics are those of dlt's merge strategies (https://dlthub.com/docs/general-usage/merge-loading).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from floe_ingest.dataplane.columns import Column, identifier, literal
+from floe_ingest.dataplane.copy import (
+    PARALLEL_FROM_BYTES,
+    FileOptions,
+    WrittenFile,
+    copy_to_parquet,
+    projection,
+)
+from floe_ingest.errors import MergeKeyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from duckdb import DuckDBPyConnection
+
+Strategy = Literal["upsert", "delete-insert", "insert-only", "scd2"]
+
+_FILE = "__floe_file"
+_ROW = "__floe_row"
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The validity columns of ``scd2``.
+
+    Arguments:
+        valid_from, valid_to: names of the two columns.
+        row_version: the column that tells versions of rows apart.
+        boundary: the instant at which old versions end and new ones begin, as SQL timestamp text.
+        active: what ``valid_to`` holds in active rows, as SQL timestamp text; None for NULL.
+    """
+
+    valid_from: str
+    valid_to: str
+    row_version: str
+    boundary: str
+    active: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRule:
+    """How the rows of a load meet the rows of a table.
+
+    Arguments:
+        strategy: see dlt.
+        primary_key: identifies a row; of several in one load, one is kept.
+        merge_key: with ``delete-insert``, old rows that share it go as well; with ``scd2``, only old
+            versions that share it can end.
+        hard_delete: the column that marks rows to delete, and whether it is a truth value; otherwise
+            any value deletes.
+        dedup_sort: the column, and the direction, by which the first of several rows with one key is
+            kept. Without it, the last seen is.
+        validity: for ``scd2``.
+    """
+
+    strategy: Strategy
+    primary_key: tuple[str, ...] = ()
+    merge_key: tuple[str, ...] = ()
+    hard_delete: tuple[str, bool] | None = None
+    dedup_sort: tuple[str, Literal["asc", "desc"]] | None = None
+    validity: Validity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OldFiles:
+    """Data files of the table that may hold matches.
+
+    Arguments:
+        with_ids: local paths of files that carry field ids: they are read by id, so that a renamed
+            column is found.
+        by_name: local paths of files without any: read by name.
+    """
+
+    with_ids: tuple[Path, ...] = ()
+    by_name: tuple[Path, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.with_ids or self.by_name)
+
+
+@dataclass(frozen=True, slots=True)
+class RootIds:
+    """Which root rows a merge takes out and puts in, as files of one column ``id``.
+
+    Arguments:
+        gone: ids of old root rows that go out; no file where none does.
+        kept: ids of the load's root rows that go in.
+    """
+
+    gone: tuple[Path, ...] = ()
+    kept: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge wrote.
+
+    Arguments:
+        new: files that hold the load's rows.
+        rewritten: files that hold what stays of the replaced ones.
+        replaced: old files that go.
+        rows: rows of the load that went in.
+    """
+
+    new: tuple[WrittenFile, ...] = ()
+    rewritten: tuple[WrittenFile, ...] = ()
+    replaced: tuple[Path, ...] = ()
+    rows: int = 0
+
+
+class Merge:
+    """One merge of one table's load, on a connection of its own.
+
+    Arguments:
+        connection: from ``connect``.
+        columns: the table's columns, with field ids.
+        folder: where files are written.
+        options: how files are written.
+    """
+
+    def __init__(
+        self,
+        connection: DuckDBPyConnection,
+        columns: Sequence[Column],
+        folder: Path,
+        options: FileOptions,
+    ) -> None:
+        self._connection = connection
+        self._columns = columns
+        self._folder = folder
+        self._options = options
+        self._names = ", ".join(identifier(column.name) for column in columns)
+        self._staged: tuple[WrittenFile, ...] = ()
+        self._load_bytes = 0
+        self._has_old = False
+
+    def read_load(self, inputs: Sequence[Path], rule: MergeRule) -> None:
+        """Stage the load: its rows in the table's columns, one a key. The relation ``load`` reads them.
+
+        Arguments:
+            inputs: Parquet files in the order of the load.
+            rule: says what a key is, and which of several rows is kept.
+
+        Raises:
+            MergeKeyError: rows have NULL in a key column.
+        """
+        if inputs:
+            self._stage(inputs, rule)
+        self._connection.execute(f"CREATE TEMP VIEW load AS SELECT {self._names} FROM {self._staged_rows()}")
+
+    def _stage(self, inputs: Sequence[Path], rule: MergeRule) -> None:
+        paths = _list(inputs)
+        relation = f"read_parquet({paths}, union_by_name = true, filename = true, file_row_number = true)"
+        self._connection.execute(
+            f"CREATE TEMP VIEW every_row AS SELECT {projection(self._columns, self._available(relation))}, "
+            f"list_position({paths}, filename) AS {_FILE}, file_row_number AS {_ROW} FROM {relation}"
+        )
+        self._refuse_null_keys(rule)
+        self._load_bytes = sum(path.stat().st_size for path in inputs)
+        self._staged = self._write(_winners(rule, self._names), self._load_bytes)
+
+    def read_old(self, old: OldFiles) -> None:
+        """Make the relation ``old`` over the table's files that may hold a match."""
+        self._has_old = bool(old)
+        parts = []
+        if old.with_ids:
+            fields = ", ".join(
+                f"{column.field_id.id}: {{name: {literal(column.name)}, type: {literal(column.type)}, "
+                f"default_value: NULL}}"
+                for column in self._columns
+                if column.field_id is not None
+            )
+            relation = f"read_parquet({_list(old.with_ids)}, schema = MAP {{{fields}}}, filename = true)"
+            parts.append(f"SELECT {self._names}, filename AS {_FILE} FROM {relation}")
+        for path in old.by_name:
+            relation = f"read_parquet({literal(str(path))})"
+            columns = projection(self._columns, self._available(relation))
+            parts.append(f"SELECT {columns}, {literal(str(path))} AS {_FILE} FROM {relation}")
+        if parts:
+            self._connection.execute(f"CREATE TEMP VIEW old AS {' UNION ALL '.join(parts)}")
+
+    def bounds(self, column: str) -> tuple[Any, Any]:
+        """Return the least and the greatest value of a column of the load; None where it has none."""
+        name = identifier(column)
+        row = self._connection.execute(f"SELECT min({name}), max({name}) FROM load").fetchone()
+        return (row[0], row[1]) if row else (None, None)
+
+    def run(self, rule: MergeRule) -> Merged:
+        """Merge ``load`` into ``old``."""
+        if rule.strategy == "scd2":
+            return self._version(rule)
+        if rule.strategy == "insert-only":
+            return self._insert_only(rule)
+        return self._replace_matches(rule)
+
+    def root_ids(self, rule: MergeRule, id_column: str) -> RootIds:
+        """Write the ids of root rows that a merge by ``rule`` takes out and puts in, for the children."""
+        name = identifier(id_column)
+        gone = "SELECT NULL::VARCHAR AS id LIMIT 0"
+        going_in = _alive(rule)
+        if rule.strategy == "scd2":
+            going_in = f"NOT {self._known_version(rule)}"
+        elif rule.strategy == "insert-only":
+            going_in += self._not_there(rule)
+        elif self._has_old:
+            gone = f"SELECT o.{name} AS id FROM old AS o WHERE {_matches(rule)}"
+        kept = f"SELECT l.{name} AS id FROM load AS l WHERE {going_in}"
+        return RootIds(gone=self._write_ids(gone), kept=self._write_ids(kept))
+
+    def run_child(self, root_key: str, ids: RootIds) -> Merged:
+        """Merge the rows of a child table: those of roots that go out, and of roots that come in."""
+        key = identifier(root_key)
+        gone = f"EXISTS (SELECT 1 FROM read_parquet({_list(ids.gone)}) AS g WHERE g.id = o.{key})"
+        touched, rewritten = self._take_out(gone if ids.gone else "false")
+        new: tuple[WrittenFile, ...] = ()
+        if ids.kept and self._staged:
+            kept = f"EXISTS (SELECT 1 FROM read_parquet({_list(ids.kept)}) AS k WHERE k.id = l.{key})"
+            new = self._write(f"SELECT {self._names} FROM load AS l WHERE {kept}", self._load_bytes)
+        return Merged(new, rewritten, touched, sum(file.rows for file in new))
+
+    # -- strategies
+
+    def _replace_matches(self, rule: MergeRule) -> Merged:
+        """Upsert and delete-insert: old rows with a match go, the load's rows go in."""
+        touched, rewritten = self._take_out(_matches(rule))
+        new = self._staged
+        if rule.hard_delete is not None:
+            new = self._write(f"SELECT {self._names} FROM load AS l WHERE {_alive(rule)}", self._load_bytes)
+        return Merged(new, rewritten, touched, sum(file.rows for file in new))
+
+    def _insert_only(self, rule: MergeRule) -> Merged:
+        """Rows whose key is new go in; nothing else changes."""
+        new = self._staged
+        if self._has_old or rule.hard_delete is not None:
+            condition = _alive(rule) + self._not_there(rule)
+            new = self._write(f"SELECT {self._names} FROM load AS l WHERE {condition}", self._load_bytes)
+        return Merged(new=new, rows=sum(file.rows for file in new))
+
+    def _version(self, rule: MergeRule) -> Merged:
+        """scd2: versions that the load does not have end, and versions that are new begin."""
+        validity = _validity(rule)
+        end = identifier(validity.valid_to)
+        boundary, active = self._instant(validity.boundary), self._instant(validity.active)
+        gone = f"{self._is_active(validity)} AND NOT EXISTS ({_same_version(validity)})"
+        if rule.merge_key:
+            gone += f" AND EXISTS (SELECT 1 FROM load AS l WHERE {_equal(rule.merge_key)})"
+        ended = self._with({validity.valid_to: f"CASE WHEN {gone} THEN {boundary} ELSE o.{end} END"}, "o")
+        touched = self._touched(gone)
+        rewritten = self._rewrite(touched, ended, "true")
+        begun = self._with({validity.valid_from: boundary, validity.valid_to: active}, "l")
+        known = self._known_version(rule)
+        new = self._write(f"SELECT {begun} FROM load AS l WHERE NOT {known}", self._load_bytes)
+        return Merged(new, rewritten, touched, sum(file.rows for file in new))
+
+    # -- pieces
+
+    def _known_version(self, rule: MergeRule) -> str:
+        validity = _validity(rule)
+        if not self._has_old:
+            return "false"
+        version = identifier(validity.row_version)
+        is_active = self._is_active(validity)
+        return f"EXISTS (SELECT 1 FROM old AS o WHERE {is_active} AND o.{version} = l.{version})"
+
+    def _is_active(self, validity: Validity) -> str:
+        end = f"o.{identifier(validity.valid_to)}"
+        return f"{end} IS NULL" if validity.active is None else f"{end} = {self._instant(validity.active)}"
+
+    def _instant(self, text: str | None) -> str:
+        return "NULL" if text is None else f"CAST({literal(text)} AS TIMESTAMPTZ)"
+
+    def _not_there(self, rule: MergeRule) -> str:
+        if not self._has_old:
+            return ""
+        keys = rule.primary_key or rule.merge_key
+        return f" AND NOT EXISTS (SELECT 1 FROM old AS o WHERE {_equal(keys)})"
+
+    def _with(self, values: dict[str, str], alias: str) -> str:
+        """Return the ``SELECT`` list of all columns, some with other values."""
+        return ", ".join(
+            f"CAST({values[column.name]} AS {column.type}) AS {identifier(column.name)}"
+            if column.name in values
+            else f"{alias}.{identifier(column.name)}"
+            for column in self._columns
+        )
+
+    def _take_out(self, condition: str) -> tuple[tuple[Path, ...], tuple[WrittenFile, ...]]:
+        """Rewrite the files that hold rows with ``condition`` without those rows."""
+        touched = self._touched(condition)
+        return touched, self._rewrite(touched, self._names, f"NOT ({condition})")
+
+    def _touched(self, condition: str) -> tuple[Path, ...]:
+        if not self._has_old:
+            return ()
+        rows = self._connection.execute(f"SELECT DISTINCT {_FILE} FROM old AS o WHERE {condition}").fetchall()
+        return tuple(sorted(Path(name) for (name,) in rows))
+
+    def _rewrite(self, touched: Sequence[Path], select: str, condition: str) -> tuple[WrittenFile, ...]:
+        if not touched:
+            return ()
+        rows = f"FROM old AS o WHERE list_contains({_list(touched)}, {_FILE}) AND {condition}"
+        return self._write(f"SELECT {select} {rows}", sum(path.stat().st_size for path in touched))
+
+    def _write(self, select: str, size: int) -> tuple[WrittenFile, ...]:
+        """Write rows that were read from ``size`` bytes of files."""
+        options = replace(self._options, parallel=size >= PARALLEL_FROM_BYTES)
+        return tuple(copy_to_parquet(self._connection, select, self._columns, self._folder, options))
+
+    def _write_ids(self, select: str) -> tuple[Path, ...]:
+        options = FileOptions(compression="lz4_raw", parallel=False)
+        files = copy_to_parquet(self._connection, select, [Column("id", "VARCHAR")], self._folder, options)
+        return tuple(file.path for file in files)
+
+    def _staged_rows(self) -> str:
+        if self._staged:
+            return f"read_parquet({_list([file.path for file in self._staged])})"
+        nothing = ", ".join(f"CAST(NULL AS {c.type}) AS {identifier(c.name)}" for c in self._columns)
+        return f"(SELECT {nothing} LIMIT 0)"
+
+    def _available(self, relation: str) -> list[str]:
+        found = self._connection.execute(f"SELECT * FROM {relation} LIMIT 0").description or ()
+        return [str(name) for name, *_ in found]
+
+    def _refuse_null_keys(self, rule: MergeRule) -> None:
+        keys = () if rule.strategy == "scd2" else rule.primary_key
+        if not keys:
+            return
+        is_null = " OR ".join(f"{identifier(key)} IS NULL" for key in keys)
+        row = self._connection.execute(f"SELECT count(*) FROM every_row WHERE {is_null}").fetchone()
+        count = row[0] if row else 0
+        if count:
+            raise MergeKeyError(
+                f"{count:,} row{'s have' if count != 1 else ' has'} no value in the key {', '.join(keys)}, "
+                f"so they cannot be merged. Leave them out in the source, or choose another primary_key."
+            )
+
+
+def _winners(rule: MergeRule, names: str) -> str:
+    """Return the query for the rows of a load, one a key."""
+    keys = (rule.validity.row_version,) if rule.validity else rule.primary_key
+    if not keys:
+        return f"SELECT {names} FROM every_row"
+    order = [f"{_FILE} DESC", f"{_ROW} DESC"]
+    if rule.dedup_sort:
+        column, direction = rule.dedup_sort
+        order.insert(0, f"{identifier(column)} {direction.upper()} NULLS LAST")
+    partition = ", ".join(identifier(key) for key in keys)
+    rank = f"row_number() OVER (PARTITION BY {partition} ORDER BY {', '.join(order)})"
+    return f"SELECT {names} FROM every_row QUALIFY {rank} = 1"
+
+
+def _matches(rule: MergeRule) -> str:
+    """Return the condition under which an old row ``o`` has a match in the load."""
+    keys = [keys for keys in (rule.primary_key, rule.merge_key) if keys]
+    exists = [f"EXISTS (SELECT 1 FROM load AS l WHERE {_equal(key)})" for key in dict.fromkeys(keys)]
+    return "(" + " OR ".join(exists) + ")" if exists else "false"
+
+
+def _equal(keys: Sequence[str]) -> str:
+    return " AND ".join(f"o.{identifier(key)} = l.{identifier(key)}" for key in keys)
+
+
+def _same_version(validity: Validity) -> str:
+    version = identifier(validity.row_version)
+    return f"SELECT 1 FROM load AS l WHERE l.{version} = o.{version}"
+
+
+def _alive(rule: MergeRule) -> str:
+    """Return the condition under which a row ``l`` of the load is not a deletion."""
+    if rule.hard_delete is None:
+        return "true"
+    column, is_bool = rule.hard_delete
+    name = f"l.{identifier(column)}"
+    return f"({name} IS NULL OR NOT {name})" if is_bool else f"{name} IS NULL"
+
+
+def _validity(rule: MergeRule) -> Validity:
+    if rule.validity is None:
+        raise ValueError("scd2 needs validity columns")
+    return rule.validity
+
+
+def _list(paths: Sequence[Path]) -> str:
+    return "[" + ", ".join(literal(str(path)) for path in paths) + "]"

@@ -1,0 +1,156 @@
+"""The write step of a merge: plans which data files can hold a match, and has the data plane merge them."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest.dataplane.connection import connect
+from floe_ingest.dataplane.merge import Merge, MergeRule, OldFiles, RootIds
+from floe_ingest.destination.layout import table_columns
+from floe_ingest.destination.write import (
+    WriteTask,
+    WrittenData,
+    file_options,
+    has_field_ids,
+    local_path,
+    publish_files,
+)
+from floe_ingest.errors import SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
+
+_COPY_CHUNK = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOf:
+    """Ties a child table's merge to what happens to its root rows.
+
+    Arguments:
+        root_key: the child's column that holds the root row's id.
+        ids: the root rows that go out, and those that come in.
+    """
+
+    root_key: str
+    ids: RootIds
+
+
+def merge_data_files(
+    task: WriteTask, rule: MergeRule, table: Table | None, child: ChildOf | None
+) -> WrittenData:
+    """Merge a load's files with a table's data files.
+
+    Arguments:
+        task: the load, and the table as it will be.
+        rule: how rows meet.
+        table: the table as it is; None for a new one.
+        child: for a child table, whose rows follow their roots; ``rule`` then says only which of several
+            child rows with one id is kept.
+
+    Returns:
+        New data files, and those that they replace.
+
+    Raises:
+        MergeKeyError: rows have no key.
+        SchemaError: the table has delete files, which are not merged yet.
+    """
+    with connect(task.settings) as connection:
+        merge = Merge(
+            connection, table_columns(task.schema), task.scratch, file_options(task.table_properties)
+        )
+        merge.read_load(task.inputs, rule)
+        keys = () if child else _prunable(rule)
+        old = _Old.find(table, _filter(task, {key: merge.bounds(key) for key in keys}), task.scratch)
+        merge.read_old(old.files)
+        merged = merge.run_child(child.root_key, child.ids) if child else merge.run(rule)
+    written = publish_files(task, [file.path for file in (*merged.new, *merged.rewritten)])
+    replaced = tuple(old.data_files[path] for path in merged.replaced)
+    return WrittenData(written.data_files, merged.rows, written.bytes, replaced)
+
+
+def root_ids(task: WriteTask, rule: MergeRule, table: Table | None, id_column: str) -> RootIds:
+    """Return which root rows a merge will take out and put in, without writing any.
+
+    Arguments: see ``merge_data_files``; ``id_column`` is the root's row id.
+    """
+    with connect(task.settings) as connection:
+        merge = Merge(
+            connection, table_columns(task.schema), task.scratch, file_options(task.table_properties)
+        )
+        merge.read_load(task.inputs, rule)
+        bounds = {key: merge.bounds(key) for key in _prunable(rule)}
+        merge.read_old(_Old.find(table, _filter(task, bounds), task.scratch).files)
+        return merge.root_ids(rule, id_column)
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """Data files that may hold matches, where they can be read locally."""
+
+    files: OldFiles
+    data_files: Mapping[Path, DataFile]
+
+    @classmethod
+    def find(cls, table: Table | None, row_filter: BooleanExpression, scratch: Path) -> _Old:
+        if table is None or table.current_snapshot() is None:
+            return cls(OldFiles(), {})
+        found: dict[Path, DataFile] = {}
+        for task in table.scan(row_filter=row_filter).plan_files():
+            if task.delete_files:
+                raise SchemaError(
+                    f"Table {'.'.join(table.name())} has delete files, which cannot be merged yet. Compact "
+                    f"it first, for example by Spark's rewrite_data_files."
+                )
+            found[_fetch(table, task.file, scratch)] = task.file
+        with_ids = tuple(path for path in found if has_field_ids(path))
+        by_name = tuple(path for path in found if path not in set(with_ids))
+        return cls(OldFiles(with_ids, by_name), found)
+
+
+def _fetch(table: Table, data_file: DataFile, scratch: Path) -> Path:
+    """Return a local path of a data file; one in object storage is copied."""
+    path = local_path(data_file.file_path)
+    if path is not None:
+        return path
+    scratch.mkdir(parents=True, exist_ok=True)
+    copy = scratch / f"{uuid.uuid4().hex}.parquet"
+    with table.io.new_input(data_file.file_path).open() as source, copy.open("wb") as sink:
+        while chunk := source.read(_COPY_CHUNK):
+            sink.write(chunk)
+    return copy
+
+
+def _prunable(rule: MergeRule) -> tuple[str, ...]:
+    """Return the columns by whose bounds in the load old files can be left unread.
+
+    A row of one merge key and another primary key matches as well, so with both none will do.
+    """
+    if rule.strategy == "scd2":
+        return ()
+    if rule.primary_key and rule.merge_key and rule.merge_key != rule.primary_key:
+        return ()
+    return rule.primary_key or rule.merge_key
+
+
+def _filter(task: WriteTask, bounds: Mapping[str, tuple[Any, Any]]) -> BooleanExpression:
+    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual
+    from pyiceberg.types import DoubleType, FloatType
+
+    row_filter: BooleanExpression = AlwaysTrue()
+    for column, (least, greatest) in bounds.items():
+        kind = task.schema.find_type(column)
+        if least is None or isinstance(kind, DoubleType | FloatType):  # a NaN is in no range
+            continue
+        within = And(
+            GreaterThanOrEqual(term=column, value=least), LessThanOrEqual(term=column, value=greatest)
+        )
+        row_filter = And(row_filter, within)
+    return row_filter
