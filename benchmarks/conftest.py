@@ -44,7 +44,7 @@ def lineitem() -> Path:
     file = folder / "lineitem.parquet"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        generator = Path(sys.executable).with_name("tpchgen-cli")
+        generator = str(Path(sys.executable).with_name("tpchgen-cli"))
         command = [generator, "parquet", "-s", _SCALE, "--tables=lineitem", f"--output-dir={folder}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return file
@@ -85,6 +85,10 @@ class SideBySide:
     def ratio(self, name: str, base: str) -> float:
         """Return how many times as long as ``base`` a workload takes, by their medians."""
         return self.median(name) / self.median(base)
+
+    def ratio_of_best(self, name: str, base: str) -> float:
+        """Return the ratio of the shortest rounds, which other work on the machine disturbs least."""
+        return min(self.seconds[name]) / min(self.seconds[base])
 
 
 @pytest.fixture

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_INTERRUPTED = 130
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -22,4 +26,19 @@ def main(args: Sequence[str] | None = None) -> int:
     return start(args)
 
 
-__all__ = ["main"]
+def program() -> NoReturn:
+    """Run the command line and end the process with its exit code.
+
+    An interrupted query of DuckDB can end the process by an abort while Python takes its objects apart,
+    and the exit code would be lost. So an interrupted process leaves at once: its messages are out, and
+    what it had opened goes with it.
+    """
+    code = main()
+    if code == _INTERRUPTED:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+__all__ = ["main", "program"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from floe_ingest.cli import main
+from floe_ingest.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -42,8 +42,6 @@ class NotYet:
 
 
 NOT_YET: tuple[NotYet, ...] = (
-    NotYet("write_mode", "use append or replace", ("merge",)),
-    NotYet("merge_strategy", "leave it out"),
     NotYet("cursor_field", "leave it out"),
     NotYet("schema_contract", "use evolve", ("freeze", "discard_value")),
     NotYet("partition_by", "leave it out"),

@@ -15,7 +15,7 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName, load_package
 
 from floe_ingest.dataplane.merge import MergeRule, Strategy
 from floe_ingest.destination.commit import TableCommit, TableLoad, TablePlan
-from floe_ingest.destination.layout import load_arrow_schema
+from floe_ingest.destination.layout import LoadFile, load_arrow_schema
 from floe_ingest.destination.ledger import LoadMark, find_load
 from floe_ingest.destination.merging import ChildOf, merge_data_files, root_ids
 from floe_ingest.destination.rules import merge_rule, root_key, row_id
@@ -25,7 +25,6 @@ from floe_ingest.errors import SchemaError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pyarrow as pa
     from dlt.common.destination.typing import PreparedTableSchema
     from dlt.common.schema import Schema
 
@@ -94,13 +93,14 @@ class ChainLoad:
         disposition = cast('Literal["append", "replace", "merge"]', table["write_disposition"])
         if disposition == "merge" and merge is None:
             disposition = "append"  # without a key there is nothing to merge by; dlt does the same
+        read = [LoadFile.read(path) for path in files]
+        columns = load_arrow_schema(
+            cast("dict[str, dict[str, Any]]", table["columns"]), client.arrow_columns(name), read
+        )
         load = TableLoad(
             identifier=(*client.namespace, name),
-            columns=load_arrow_schema(
-                cast("dict[str, dict[str, Any]]", table["columns"]),
-                client.arrow_columns(name),
-                [_read_schema(path) for path in files],
-            ),
+            columns=columns,
+            assumed=frozenset(columns.names).difference(*(file.with_values() for file in read)),
             disposition=disposition,
             mark=LoadMark(
                 load_id=self._load_id,
@@ -169,9 +169,3 @@ class ChainLoad:
         if key is None:
             raise SchemaError(f"Table {name} has no column that leads to its root row in {self._root}.")
         return _Merge(MergeRule(strategy, primary_key=by_id), ChildOf(key, ids))
-
-
-def _read_schema(path: Path) -> pa.Schema:
-    import pyarrow.parquet as pq
-
-    return pq.read_schema(path)

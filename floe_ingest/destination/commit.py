@@ -13,7 +13,7 @@ from floe_ingest.destination.write import WrittenData, remove_data_files
 from floe_ingest.errors import CommitConflictError, SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
@@ -37,6 +37,8 @@ class TableLoad:
         disposition: ``append`` adds rows, ``replace`` puts them in the place of all rows, ``merge`` puts
             them in the place of some.
         mark: what the snapshot says of the load.
+        assumed: columns without a value in this load, whose type is a guess; the table's own type, where it
+            has the column, is better.
         is_root: whether the table is the root of its chain: it carries state, and a run id counts.
         has_files: whether the load holds files for this table.
     """
@@ -47,11 +49,19 @@ class TableLoad:
     mark: LoadMark
     is_root: bool
     has_files: bool
+    assumed: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
         """The table's full name."""
         return ".".join(self.identifier)
+
+    def columns_for(self, known: Sequence[str]) -> pa.Schema:
+        """Return the columns that say something about a table which has the ``known`` ones."""
+        import pyarrow as pa
+
+        skipped = self.assumed & set(known)
+        return pa.schema([field for field in self.columns if field.name not in skipped])
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +182,11 @@ class TableCommit:
                 )
             except TableAlreadyExistsError as error:
                 raise _LookAgainError from error
-        check_compatible(table.schema(), iceberg_schema(self._load.columns), self._load.name)
+        columns = self._load.columns_for(table.schema().column_names)
+        check_compatible(table.schema(), iceberg_schema(columns), self._load.name)
         transaction = StagedTransaction(table)
         with transaction.update_schema() as update:
-            update.union_by_name(self._load.columns)
+            update.union_by_name(columns)
         return transaction
 
     def _fill(self, transaction: Transaction, table: Table | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.columns import Column, FieldId, identifier
@@ -9,6 +10,7 @@ from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
     from pyiceberg.schema import Schema
@@ -86,18 +88,52 @@ def _simple(kind: pa.DataType) -> pa.DataType | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class LoadFile:
+    """The columns of one Parquet file of a load.
+
+    Arguments:
+        schema: its Arrow schema.
+        empty: columns that hold no value.
+    """
+
+    schema: pa.Schema
+    empty: frozenset[str]
+
+    @classmethod
+    def read(cls, path: Path) -> LoadFile:
+        """Read a file's footer."""
+        import pyarrow.parquet as pq
+
+        metadata = pq.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
+        nulls = dict.fromkeys(schema.names, 0)
+        for group in range(metadata.num_row_groups):
+            for position in range(metadata.num_columns):
+                column = metadata.row_group(group).column(position)
+                statistics = column.statistics
+                if column.path_in_schema in nulls and statistics is not None and statistics.has_null_count:
+                    nulls[column.path_in_schema] += statistics.null_count
+        rows = metadata.num_rows
+        return cls(schema, frozenset(name for name, count in nulls.items() if rows and count == rows))
+
+    def with_values(self) -> frozenset[str]:
+        """Return the columns that hold a value."""
+        return frozenset(self.schema.names) - self.empty
+
+
 def load_arrow_schema(
-    columns: Mapping[str, Mapping[str, Any]], dlt_types: pa.Schema, files: Sequence[pa.Schema]
+    columns: Mapping[str, Mapping[str, Any]], dlt_types: pa.Schema, files: Sequence[LoadFile]
 ) -> pa.Schema:
     """Return the columns of a load, in dlt's order, in types that fit Iceberg.
 
-    The types of the files are more exact than dlt's (32 bits, nested fields), so they win; a column
-    that no file holds takes dlt's.
+    The types of the files are more exact than dlt's (32 bits, nested fields), so they win: those with
+    values over those without, which dlt may have filled in.
 
     Arguments:
         columns: dlt's column hints by normalised name; ``description`` becomes the column's comment.
         dlt_types: dlt's columns as an Arrow schema.
-        files: the schemas of the load's Parquet files.
+        files: the load's Parquet files.
 
     Raises:
         SchemaError: a column has different types in two files that neither holds both.
@@ -105,15 +141,20 @@ def load_arrow_schema(
     import pyarrow as pa
 
     found: dict[str, pa.DataType] = {}
-    for schema in files:
-        for field in schema:
+    without_values: dict[str, pa.DataType] = {}
+    for file in files:
+        for field in file.schema:
             if pa.types.is_null(field.type):
                 continue
             kind = table_arrow_type(field.type, field.name)
-            found[field.name] = wider(found[field.name], kind, field.name) if field.name in found else kind
+            if field.name in file.empty:
+                without_values[field.name] = kind
+            else:
+                held = found.get(field.name)
+                found[field.name] = kind if held is None else wider(held, kind, field.name)
     fields = []
     for name, hints in columns.items():
-        kind = found.get(name)
+        kind = found.get(name, without_values.get(name))
         if kind is None and name in dlt_types.names:
             kind = table_arrow_type(dlt_types.field(name).type, name)
         if kind is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from dlt.common.time import ensure_datetime_in_tz
 
 from floe_ingest.dataplane.merge import MergeRule, Strategy, Validity
+from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,17 +21,25 @@ def merge_rule(table: Mapping[str, Any], strategy: Strategy, load_created_at: da
         table: dlt's prepared table.
         strategy: the resolved merge strategy.
         load_created_at: the boundary of ``scd2`` unless the table names another.
+
+    Raises:
+        SchemaError: the strategy needs a primary key, and the table has none.
     """
     primary_key, merge_key = columns_with(table, "primary_key"), columns_with(table, "merge_key")
     if strategy == "scd2":
         return MergeRule("scd2", merge_key=merge_key, validity=_validity(table, load_created_at))
+    if strategy != "delete-insert" and not primary_key:
+        raise SchemaError(
+            f"Table {table['name']} is merged by {strategy}, and has no primary_key. Name the columns that "
+            f"identify a row, or choose the strategy delete-insert with a merge key."
+        )
     if not primary_key and not merge_key:
         return None
     return MergeRule(
         strategy,
         primary_key=primary_key,
         # Only delete-insert knows a merge key beside the primary key.
-        merge_key=merge_key if strategy == "delete-insert" or not primary_key else (),
+        merge_key=merge_key if strategy == "delete-insert" else (),
         hard_delete=_hard_delete(table),
         dedup_sort=_dedup_sort(table),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.copy import FileOptions
@@ -28,6 +28,7 @@ class BulkLanding:
     Arguments:
         table: the resource's table.
         hint: gives the resource further hints about its columns.
+        in_order: whether the last row of several with one key has to be found again, as in a merge.
         columns_for: gives a table's columns with field ids for a load's columns.
         folder: where files wait for their load package.
         settings: how much of the machine DuckDB may take.
@@ -35,6 +36,7 @@ class BulkLanding:
 
     table: str
     hint: Callable[[dict[str, TColumnSchema]], object]
+    in_order: Callable[[], bool]
     columns_for: Callable[[str, pa.Schema], Sequence[Column]]
     folder: Path
     settings: DataPlaneSettings
@@ -48,10 +50,11 @@ class BulkLanding:
     def _land(self, scan: BulkScan) -> Iterator[Any]:
         import dlt
 
+        scan = replace(scan, ordered=scan.ordered or self.in_order())
         with open_scan(scan, self.settings) as opened:
             schema, origins = _named_as_in_dlt(opened, self.table)
             columns = self.columns_for(self.table, schema)
-            files = opened.write(columns, origins, self.folder, FileOptions())
+            files = opened.write(columns, origins, self.folder, FileOptions(parallel=not scan.ordered))
         self.hint(_zoneless(schema))
         empty = schema.empty_table()
         if not files:

@@ -14,7 +14,14 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.engine.bulk import BulkLanding
 from floe_ingest.engine.categories import categorize, chain, describe
-from floe_ingest.engine.resources import Destination, aim, as_source, check_tables, loaded_resources
+from floe_ingest.engine.resources import (
+    Destination,
+    aim,
+    as_source,
+    check_tables,
+    loaded_resources,
+    merges,
+)
 from floe_ingest.telemetry import span
 from floe_ingest_hookspecs import ErrorCategory, SourceResult, TableResult
 
@@ -270,6 +277,7 @@ class _Attempt:
         return BulkLanding(
             table=table,
             hint=lambda columns: resource.apply_hints(columns=columns),
+            in_order=lambda: merges(resource),
             columns_for=self._job.target.columns_for,
             folder=folder.landing,
             settings=DataPlaneSettings(spill_folder=folder.scratch / "spill"),

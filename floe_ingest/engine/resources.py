@@ -115,8 +115,7 @@ def aim(
     """
     for name, resource in source.resources.items():
         table = source.schema.naming.normalize_table_identifier(destination.table_of(name))
-        options = config.options_for(name)
-        hints = _hints(options)
+        hints = _hints(config.options_for(name), resource)
         if full_refresh:
             hints["write_disposition"] = "replace"
         resource.apply_hints(table_name=table, **hints)
@@ -125,13 +124,27 @@ def aim(
             resource.add_step(landing(table, resource))
 
 
-def _hints(options: ResourceConfig) -> dict[str, Any]:
+def _hints(options: ResourceConfig, resource: DltResource) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     if options.write_mode is not None:
         hints["write_disposition"] = options.write_mode
+    if options.write_mode == "merge":
+        hints["write_disposition"] = {"disposition": "merge", "strategy": options.merge_strategy or "upsert"}
+    elif options.merge_strategy is not None:
+        if options.write_mode is not None or not merges(resource):
+            raise ConfigurationError(
+                f"Resource {resource.name!r} has merge_strategy {options.merge_strategy!r}, which counts "
+                f"with write_mode merge alone. Write write_mode: merge, or leave merge_strategy out."
+            )
+        hints["write_disposition"] = {"disposition": "merge", "strategy": options.merge_strategy}
     if options.primary_key is not None:
         hints["primary_key"] = list(options.primary_key)
     return hints
+
+
+def merges(resource: DltResource) -> bool:
+    """Return whether a resource's rows are merged into its table."""
+    return resource.compute_table_schema().get("write_disposition") == "merge"
 
 
 def _allow_null_keys(resource: DltResource) -> None:

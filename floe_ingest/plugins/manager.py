@@ -179,9 +179,10 @@ class Plugins:
         hook = "floe_ingest_destination_config"
         properties: Mapping[str, str] | None = call_hook(getattr(self.manager.hook, hook), catalog=catalog)
         if properties is None:
+            others = [known for known in _CATALOG_TYPES if known != catalog.type]
             raise CatalogConfigurationError(
                 f"No plugin knows the catalog type {catalog.type!r}."
-                f"{did_you_mean(catalog.type, _CATALOG_TYPES)} Built-in types: {listed(_CATALOG_TYPES)}. "
+                f"{did_you_mean(catalog.type, others)} Built-in types: {listed(_CATALOG_TYPES)}. "
                 f"{self._asked(hook)}{self._hints()}"
             )
         return dict(properties)

@@ -81,7 +81,8 @@ class Database:
         """Open a connection, which is closed at the end in any case.
 
         Raises:
-            SourceConnectionError: the database cannot be reached, refuses the login, or has no file.
+            SourceConnectionError: the database cannot be reached or refuses the login.
+            SourceConfigurationError: there is no such file.
             MissingPackageError: its driver is not installed.
             SourceConfigurationError: SQLAlchemy knows no such dialect.
         """
@@ -151,15 +152,15 @@ class Database:
         if path.is_file():
             return
         if path.is_dir():
-            raise SourceConnectionError(f"url: {path} is a folder, not an SQLite database")
+            raise SourceConfigurationError(f"url: {path} is a folder, not an SQLite database")
         if not path.parent.is_dir():
-            raise SourceConnectionError(
+            raise SourceConfigurationError(
                 f"url: there is no file {path}, since there is no folder {path.parent}"
             )
         there = [
             file.name for file in path.parent.iterdir() if file.is_file() and not file.name.startswith(".")
         ]
-        raise SourceConnectionError(
+        raise SourceConfigurationError(
             f"url: there is no SQLite database {path}.{nearest(path.name, there)} "
             f"The folder has: {listed(there)}"
         )

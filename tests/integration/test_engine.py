@@ -294,6 +294,48 @@ def test_full_refresh_replaces_and_forgets(home: Path, lake: Lake, plugins: Plug
     assert len(lake.table("raw.a").snapshots()) == 3
 
 
+@pytest.mark.parametrize("source_type", ["numbers", "bulk_numbers"])
+def test_merge_mode_updates_by_key(home: Path, lake: Lake, plugins: Plugins, source_type: str) -> None:
+    def load(count: int) -> RunResult:
+        config = make(
+            home,
+            {
+                "name": "a",
+                "source_type": source_type,
+                "source_config": {"count": count},
+                "write_mode": "merge",
+                "primary_key": "id",
+            },
+            plugins=plugins,
+        )
+        return floe_ingest.run(config, plugins=plugins)
+
+    assert load(5).success
+    result = load(8)
+
+    assert result.sources[0].tables[0].rows_loaded == 8
+    assert ids(lake, "raw.a") == list(range(8))
+    assert len(lake.table("raw.a").snapshots()) == 2
+
+
+def test_merge_without_a_key_is_refused(home: Path, plugins: Plugins) -> None:
+    config = make(home, {"name": "a", "write_mode": "merge"}, plugins=plugins)
+
+    [source] = floe_ingest.run(config, plugins=plugins).sources
+
+    assert not source.success
+    assert "primary_key" in source.errors[0].message
+
+
+def test_a_merge_strategy_needs_a_merge(home: Path, plugins: Plugins) -> None:
+    config = make(home, {"name": "a", "write_mode": "append", "merge_strategy": "scd2"}, plugins=plugins)
+
+    [source] = floe_ingest.run(config, plugins=plugins).sources
+
+    assert source.errors[0].category is ErrorCategory.CONFIGURATION
+    assert "write_mode: merge" in source.errors[0].message
+
+
 def test_several_resources_need_a_pattern(home: Path, plugins: Plugins) -> None:
     config = make(home, {"name": "a", "source_config": {"resources": ["x", "y"]}}, plugins=plugins)
 

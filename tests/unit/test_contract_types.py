@@ -218,10 +218,13 @@ class TestResults:
         assert (source.rows_loaded, source.bytes_written) == (3, 30)
         assert SourceResult("shop", True, 1.0).rows_loaded == 0
 
-    def test_the_default_of_extra_cannot_be_changed(self) -> None:
-        extra: Any = SourceResult("shop", True, 1.0).extra
-        with pytest.raises(TypeError):
-            extra["a"] = 1
+    def test_results_pickle(self) -> None:
+        import pickle
+
+        result = RunResult(
+            "r", success=True, sources=(SourceResult("a", success=True, duration_seconds=1.0),)
+        )
+        assert pickle.loads(pickle.dumps(result)) == result  # noqa: S301
 
     def test_categories_are_the_documented_words(self) -> None:
         assert [str(category) for category in ErrorCategory] == [

@@ -221,6 +221,18 @@ def test_narrower_data_goes_into_the_wider_table(lake: Lake, pipeline: dlt.Pipel
     assert str(lake.table("bronze.items").schema().find_type("id")) == "long"
 
 
+def test_a_column_that_a_load_lacks_keeps_its_type(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    wide = pa.table({"id": [1], "u": pa.array([2**64 - 1], pa.uint64()), "f": pa.array([1.5], pa.float32())})
+    pipeline.run(wide, table_name="items")
+    pipeline.run(pa.table({"id": [2]}), table_name="items")
+
+    assert sorted(lake.rows("bronze.items"), key=lambda row: row["id"]) == [
+        {"id": 1, "u": 2**64 - 1, "f": 1.5},
+        {"id": 2, "u": None, "f": None},
+    ]
+    assert str(lake.table("bronze.items").schema().find_type("f")) == "float"
+
+
 def test_an_incompatible_type_is_refused_and_the_table_stays(lake: Lake, pipeline: dlt.Pipeline) -> None:
     pipeline.run(pa.table({"id": pa.array([1])}), table_name="items")
     before = lake.table("bronze.items").metadata_location

@@ -212,10 +212,10 @@ def test_a_missing_file_is_an_error_and_stays_missing(tmp_path: Path) -> None:
     config = SqlDatabaseConfig(url="sqlite:///shpo.db", table="t")
     request = request_for("sql_database", config, tmp_path)
     with pytest.raises(
-        SourceConnectionError, match=r"no SQLite database .*shpo\.db\. Did you mean 'shop\.db'\?"
+        SourceConfigurationError, match=r"no SQLite database .*shpo\.db\. Did you mean 'shop\.db'\?"
     ):
         list(items_of(sql_database.floe_ingest_build_source(request)))
-    with pytest.raises(SourceConnectionError, match="no SQLite database"):
+    with pytest.raises(SourceConfigurationError, match="no SQLite database"):
         sql_database.floe_ingest_check_source(request)
     assert [path.name for path in tmp_path.glob("*.db")] == ["shop.db"]
 
@@ -226,8 +226,8 @@ def test_a_missing_file_is_an_error_and_stays_missing(tmp_path: Path) -> None:
         ("sqlite://", SourceConfigurationError, "names no database file"),
         ("sqlite:///:memory:", SourceConfigurationError, "names no database file"),
         ("sqlite:///shop.db?mode=rw", SourceConfigurationError, r"not supported \(mode\)"),
-        ("sqlite:///folder", SourceConnectionError, "is a folder"),
-        ("sqlite:///none/x.db", SourceConnectionError, "there is no folder"),
+        ("sqlite:///folder", SourceConfigurationError, "is a folder"),
+        ("sqlite:///none/x.db", SourceConfigurationError, "there is no folder"),
         ("sqlite:///notes.txt", SourceConnectionError, "file is not a database"),
         ("shop.db", SourceConfigurationError, "url is not an SQLAlchemy URL"),
         ("postgrsql://u:hunter2@h/d", SourceConfigurationError, "no dialect 'postgrsql'.*mean 'postgresql'"),

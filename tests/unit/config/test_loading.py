@@ -353,8 +353,6 @@ def test_a_problem_has_path_line_and_a_way_out(case: str, problems: Problems) ->
 @pytest.mark.parametrize(
     ("fields", "field", "instead"),
     [
-        ({"write_mode": "merge"}, "write_mode", "merge is not supported yet; use append or replace"),
-        ({"merge_strategy": "upsert"}, "merge_strategy", "is not supported yet; leave it out"),
         ({"cursor_field": "at"}, "cursor_field", "is not supported yet; leave it out"),
         ({"schema_contract": "freeze"}, "schema_contract", "freeze is not supported yet; use evolve"),
         ({"schema_contract": "discard_value"}, "schema_contract", "discard_value is not supported yet"),
@@ -384,7 +382,7 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines(problems: Problem
           - name: a b
             source_type: filesytem
             destination_table: raw.a
-            write_mode: merge
+            sort_by: id
           - name: b
             source_type: filesystem
             source_config: {}
@@ -396,7 +394,7 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines(problems: Problem
         (2, "retry_config.max_retries"),
         (4, "sources[0].name"),
         (5, "sources[0].source_type"),
-        (7, "sources[0].write_mode"),
+        (7, "sources[0].sort_by"),
         (10, "sources[1].source_config.path"),
         (11, "sources[1].destination_table"),
     ]

@@ -220,21 +220,21 @@ class TestWholeConfiguration:
     ) -> None:
         monkeypatch.delenv("GONE", raising=False)
         config = _config(
-            FILES | {"resources": {"a": {}, "b": {"write_mode": "merge"}}},
+            FILES | {"resources": {"a": {}, "b": {"sort_by": ["id"]}}},
             FILES | {"source_config": {"pth": "x", "path": "y"}},
-            FILES | {"name": "c", "source_type": "nope", "merge_strategy": "scd2"},
+            FILES | {"name": "c", "source_type": "nope", "schema_contract": "freeze"},
             catalog_config={"uri": "${GONE}"},
         )
         with pytest.raises(InvalidConfigError) as caught:
             validate_config(config, plugins)
         assert [path for path, _ in _problems(caught.value)] == [
             "catalog_config.uri",
-            "sources[0].resources.b.write_mode",
+            "sources[0].resources.b.sort_by",
             "sources[0].destination_table",
             "sources[1].name",
             "sources[1].source_config.pth",
             "sources[2].source_type",
-            "sources[2].merge_strategy",
+            "sources[2].schema_contract",
         ]
 
     def test_two_sources_may_write_one_table(self, plugins: Plugins) -> None:
@@ -242,14 +242,14 @@ class TestWholeConfiguration:
 
     def test_what_is_not_there_yet_has_an_error_of_its_own(self) -> None:
         config = _config(
-            FILES | {"write_mode": "merge", "resources": {"a": {"cursor_field": "at"}}},
+            FILES | {"schema_contract": "freeze", "resources": {"a": {"cursor_field": "at"}}},
             FILES | {"name": "b", "sort_by": ["id"]},
         )
         with pytest.raises(NotSupportedYetError) as caught:
             require_supported(config)
         assert isinstance(caught.value, ConfigurationError)
         assert str(caught.value).splitlines() == [
-            "sources[0].write_mode: merge is not supported yet; use append or replace",
+            "sources[0].schema_contract: freeze is not supported yet; use evolve",
             "sources[0].resources.a.cursor_field: is not supported yet; leave it out",
             "sources[1].sort_by: is not supported yet; leave it out",
         ]
