@@ -44,9 +44,6 @@ class NotYet:
 NOT_YET: tuple[NotYet, ...] = (
     NotYet("cursor_field", "leave it out"),
     NotYet("schema_contract", "use evolve", ("freeze", "discard_value")),
-    NotYet("partition_by", "leave it out"),
-    NotYet("sort_by", "leave it out"),
-    NotYet("table_properties", "leave it out"),
 )
 
 

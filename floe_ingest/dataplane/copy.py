@@ -33,11 +33,29 @@ class WrittenFile:
         path: where it is.
         rows: how many rows it holds.
         bytes: its size.
+        number: of its partition, where the copy was partitioned.
+        partition: the values of its partition, in the order of the spec.
     """
 
     path: Path
     rows: int
     bytes: int
+    number: int = 0
+    partition: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SortTerm:
+    """One field of a sort order."""
+
+    column: str
+    descending: bool = False
+    nulls_first: bool = True
+
+    def sql(self) -> str:
+        """Return this field as ``ORDER BY`` writes it."""
+        direction = "DESC" if self.descending else "ASC"
+        return f"{identifier(self.column)} {direction} NULLS {'FIRST' if self.nulls_first else 'LAST'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +97,8 @@ def copy_to_parquet(
     folder: Path,
     options: FileOptions,
     parameters: Sequence[Any] = (),
+    *,
+    partition_by: str | None = None,
 ) -> list[WrittenFile]:
     """Run ``select`` and write its rows into new files of ``folder``.
 
@@ -92,6 +112,7 @@ def copy_to_parquet(
         folder: made if missing; the files go into a new folder of their own below it.
         options: codec, sizes, parallelism.
         parameters: values of the query's ``?`` marks.
+        partition_by: a further column of ``select``, a number; each file holds rows of one number alone.
 
     Returns:
         One entry a file that holds rows.
@@ -113,31 +134,55 @@ def copy_to_parquet(
         clauses.append(f"COMPRESSION_LEVEL {level}")
     if field_ids := field_ids_option(columns):
         clauses.append(field_ids)
-    if options.parallel:
-        clauses.append("PER_THREAD_OUTPUT true")
-    clauses.append(f"FILE_SIZE_BYTES {options.target_bytes}")
+    if partition_by is not None:
+        clauses += [
+            f"PARTITION_BY ({identifier(partition_by)})",
+            "WRITE_PARTITION_COLUMNS false",
+            "HIVE_FILE_PATTERN false",
+        ]
+    else:
+        clauses.append(f"FILE_SIZE_BYTES {options.target_bytes}")
+        if options.parallel:
+            clauses.append("PER_THREAD_OUTPUT true")
     sql = f"COPY ({select}) TO {literal(str(target))} ({', '.join(clauses)})"
     rows = connection.execute(sql, list(parameters)).fetchall()
-    files = [WrittenFile(Path(name), int(count), int(size)) for name, count, size, *_ in rows]
+    files = [
+        WrittenFile(Path(name), int(count), int(size), int(keys[partition_by]) if partition_by else 0)
+        for name, count, size, _, _, keys in rows
+    ]
     for file in files:
         if file.rows == 0:
             file.path.unlink()
     return [file for file in files if file.rows]
 
 
-def rewrite_parquet(
+def rows_of(
     connection: DuckDBPyConnection,
     inputs: Sequence[Path],
     columns: Sequence[Column],
-    folder: Path,
-    options: FileOptions,
-) -> list[WrittenFile]:
-    """Write the rows of Parquet files, united by column name, into new files with ``columns``.
+    order: Sequence[SortTerm] = (),
+) -> str:
+    """Return the query for the rows of Parquet files, united by column name, with ``columns``.
 
-    Arguments, errors: see ``copy_to_parquet``. A column that no input has becomes NULL.
+    A column that no input has becomes NULL.
+
+    Arguments:
+        connection: looks the inputs' columns up.
+        inputs: the files.
+        columns: what the query gives.
+        order: how its rows are sorted.
     """
-    relation = "read_parquet(?, union_by_name = true)"
-    parameters = [[str(path) for path in inputs]]
-    found = connection.execute(f"SELECT * FROM {relation} LIMIT 0", parameters).description or ()
+    relation = f"read_parquet({paths_literal(inputs)}, union_by_name = true)"
+    found = connection.execute(f"SELECT * FROM {relation} LIMIT 0").description or ()
     select = f"SELECT {projection(columns, [str(name) for name, *_ in found])} FROM {relation}"
-    return copy_to_parquet(connection, select, columns, folder, options, parameters)
+    return select + order_by(order)
+
+
+def order_by(order: Sequence[SortTerm]) -> str:
+    """Return the ``ORDER BY`` of a sort order, or nothing."""
+    return f" ORDER BY {', '.join(term.sql() for term in order)}" if order else ""
+
+
+def paths_literal(paths: Sequence[Path]) -> str:
+    """Return a list of paths as SQL text, where a bound parameter is not allowed."""
+    return "[" + ", ".join(literal(str(path)) for path in paths) + "]"

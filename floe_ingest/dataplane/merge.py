@@ -17,10 +17,14 @@ from floe_ingest.dataplane.columns import Column, identifier, literal
 from floe_ingest.dataplane.copy import (
     PARALLEL_FROM_BYTES,
     FileOptions,
+    SortTerm,
     WrittenFile,
     copy_to_parquet,
+    order_by,
+    paths_literal,
     projection,
 )
+from floe_ingest.dataplane.partitions import PartitionTerm, copy_by_partition
 from floe_ingest.errors import MergeKeyError
 
 if TYPE_CHECKING:
@@ -131,6 +135,8 @@ class Merge:
         columns: the table's columns, with field ids.
         folder: where files are written.
         options: how files are written.
+        terms: the table's partition spec.
+        order: the table's sort order.
     """
 
     def __init__(
@@ -139,11 +145,15 @@ class Merge:
         columns: Sequence[Column],
         folder: Path,
         options: FileOptions,
+        terms: Sequence[PartitionTerm] = (),
+        order: Sequence[SortTerm] = (),
     ) -> None:
         self._connection = connection
         self._columns = columns
         self._folder = folder
         self._options = options
+        self._terms = tuple(terms)
+        self._order = tuple(order)
         self._names = ", ".join(identifier(column.name) for column in columns)
         self._staged: tuple[WrittenFile, ...] = ()
         self._load_bytes = 0
@@ -164,7 +174,7 @@ class Merge:
         self._connection.execute(f"CREATE TEMP VIEW load AS SELECT {self._names} FROM {self._staged_rows()}")
 
     def _stage(self, inputs: Sequence[Path], rule: MergeRule) -> None:
-        paths = _list(inputs)
+        paths = paths_literal(inputs)
         relation = f"read_parquet({paths}, union_by_name = true, filename = true, file_row_number = true)"
         self._connection.execute(
             f"CREATE TEMP VIEW every_row AS SELECT {projection(self._columns, self._available(relation))}, "
@@ -172,7 +182,9 @@ class Merge:
         )
         self._refuse_null_keys(rule)
         self._load_bytes = sum(path.stat().st_size for path in inputs)
-        self._staged = self._write(_winners(rule, self._names), self._load_bytes)
+        options = replace(self._options, parallel=self._load_bytes >= PARALLEL_FROM_BYTES)
+        winners = _winners(rule, self._names)
+        self._staged = tuple(copy_to_parquet(self._connection, winners, self._columns, self._folder, options))
 
     def read_old(self, old: OldFiles) -> None:
         """Make the relation ``old`` over the table's files that may hold a match."""
@@ -185,7 +197,9 @@ class Merge:
                 for column in self._columns
                 if column.field_id is not None
             )
-            relation = f"read_parquet({_list(old.with_ids)}, schema = MAP {{{fields}}}, filename = true)"
+            relation = (
+                f"read_parquet({paths_literal(old.with_ids)}, schema = MAP {{{fields}}}, filename = true)"
+            )
             parts.append(f"SELECT {self._names}, filename AS {_FILE} FROM {relation}")
         for path in old.by_name:
             relation = f"read_parquet({literal(str(path))})"
@@ -225,11 +239,11 @@ class Merge:
     def run_child(self, root_key: str, ids: RootIds) -> Merged:
         """Merge the rows of a child table: those of roots that go out, and of roots that come in."""
         key = identifier(root_key)
-        gone = f"EXISTS (SELECT 1 FROM read_parquet({_list(ids.gone)}) AS g WHERE g.id = o.{key})"
+        gone = f"EXISTS (SELECT 1 FROM read_parquet({paths_literal(ids.gone)}) AS g WHERE g.id = o.{key})"
         touched, rewritten = self._take_out(gone if ids.gone else "false")
         new: tuple[WrittenFile, ...] = ()
         if ids.kept and self._staged:
-            kept = f"EXISTS (SELECT 1 FROM read_parquet({_list(ids.kept)}) AS k WHERE k.id = l.{key})"
+            kept = f"EXISTS (SELECT 1 FROM read_parquet({paths_literal(ids.kept)}) AS k WHERE k.id = l.{key})"
             new = self._write(f"SELECT {self._names} FROM load AS l WHERE {kept}", self._load_bytes)
         return Merged(new, rewritten, touched, sum(file.rows for file in new))
 
@@ -239,14 +253,14 @@ class Merge:
         """Upsert and delete-insert: old rows with a match go, the load's rows go in."""
         touched, rewritten = self._take_out(_matches(rule))
         new = self._staged
-        if rule.hard_delete is not None:
+        if rule.hard_delete is not None or self._is_laid_out:
             new = self._write(f"SELECT {self._names} FROM load AS l WHERE {_alive(rule)}", self._load_bytes)
         return Merged(new, rewritten, touched, sum(file.rows for file in new))
 
     def _insert_only(self, rule: MergeRule) -> Merged:
         """Rows whose key is new go in; nothing else changes."""
         new = self._staged
-        if self._has_old or rule.hard_delete is not None:
+        if self._has_old or rule.hard_delete is not None or self._is_laid_out:
             condition = _alive(rule) + self._not_there(rule)
             new = self._write(f"SELECT {self._names} FROM load AS l WHERE {condition}", self._load_bytes)
         return Merged(new=new, rows=sum(file.rows for file in new))
@@ -268,6 +282,11 @@ class Merge:
         return Merged(new, rewritten, touched, sum(file.rows for file in new))
 
     # -- pieces
+
+    @property
+    def _is_laid_out(self) -> bool:
+        """Whether staged rows have to be written again, by partition or in order."""
+        return bool(self._terms or self._order)
 
     def _known_version(self, rule: MergeRule) -> str:
         validity = _validity(rule)
@@ -313,13 +332,16 @@ class Merge:
     def _rewrite(self, touched: Sequence[Path], select: str, condition: str) -> tuple[WrittenFile, ...]:
         if not touched:
             return ()
-        rows = f"FROM old AS o WHERE list_contains({_list(touched)}, {_FILE}) AND {condition}"
+        rows = f"FROM old AS o WHERE list_contains({paths_literal(touched)}, {_FILE}) AND {condition}"
         return self._write(f"SELECT {select} {rows}", sum(path.stat().st_size for path in touched))
 
     def _write(self, select: str, size: int) -> tuple[WrittenFile, ...]:
         """Write rows that were read from ``size`` bytes of files."""
-        options = replace(self._options, parallel=size >= PARALLEL_FROM_BYTES)
-        return tuple(copy_to_parquet(self._connection, select, self._columns, self._folder, options))
+        options = replace(self._options, parallel=size >= PARALLEL_FROM_BYTES and not self._order)
+        query = select + order_by(self._order)
+        return tuple(
+            copy_by_partition(self._connection, query, self._columns, self._terms, self._folder, options)
+        )
 
     def _write_ids(self, select: str) -> tuple[Path, ...]:
         options = FileOptions(compression="lz4_raw", parallel=False)
@@ -328,7 +350,7 @@ class Merge:
 
     def _staged_rows(self) -> str:
         if self._staged:
-            return f"read_parquet({_list([file.path for file in self._staged])})"
+            return f"read_parquet({paths_literal([file.path for file in self._staged])})"
         nothing = ", ".join(f"CAST(NULL AS {c.type}) AS {identifier(c.name)}" for c in self._columns)
         return f"(SELECT {nothing} LIMIT 0)"
 
@@ -393,7 +415,3 @@ def _validity(rule: MergeRule) -> Validity:
     if rule.validity is None:
         raise ValueError("scd2 needs validity columns")
     return rule.validity
-
-
-def _list(paths: Sequence[Path]) -> str:
-    return "[" + ", ".join(literal(str(path)) for path in paths) + "]"

@@ -5,6 +5,7 @@ A wrong field id reads as silent NULLs, and a wrong bound hides rows, so both ar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
+    from pyiceberg.typedef import Record
     from pyiceberg.types import IcebergType, NestedField
 
 _FIELD_ID = b"PARQUET:field_id"
@@ -98,17 +100,25 @@ def _primitive_fits(kind: pa.DataType, target: IcebergType) -> bool:
     return kind in accepted.get(str(target), ())
 
 
-def describe(
-    metadata: pq.FileMetaData, schema: Schema, properties: dict[str, str], location: str, size: int
-) -> DataFile:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a data file is: its location and size, its partition, and the order of its rows."""
+
+    location: str
+    bytes: int
+    partition: Record
+    spec_id: int = 0
+    sort_order_id: int | None = None
+
+
+def describe(metadata: pq.FileMetaData, schema: Schema, properties: dict[str, str], place: Place) -> DataFile:
     """Describe a Parquet file as a data file, with the statistics of its footer.
 
     Arguments:
         metadata: the file's footer.
         schema: the table's schema; the file fits it.
         properties: the table's properties, for the metrics that it keeps.
-        location: where the file will be.
-        size: its bytes.
+        place: where the file is, in storage and in the table's layout.
     """
     from pyiceberg.io.pyarrow import (
         compute_statistics_plan,
@@ -116,7 +126,6 @@ def describe(
         parquet_path_to_id_mapping,
     )
     from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-    from pyiceberg.typedef import Record
 
     paths = parquet_path_to_id_mapping(schema)
     statistics: dict[str, Any] = data_file_statistics_from_parquet_metadata(
@@ -127,16 +136,16 @@ def describe(
         statistics["upper_bounds"].pop(field_id, None)
     data_file = DataFile.from_args(
         content=DataFileContent.DATA,
-        file_path=location,
+        file_path=place.location,
         file_format=FileFormat.PARQUET,
-        partition=Record(),
-        file_size_in_bytes=size,
-        sort_order_id=None,
+        partition=place.partition,
+        file_size_in_bytes=place.bytes,
+        sort_order_id=place.sort_order_id,
         equality_ids=None,
         key_metadata=None,
         **statistics,
     )
-    data_file.spec_id = 0
+    data_file.spec_id = place.spec_id
     return data_file
 
 

@@ -19,6 +19,7 @@ from floe_ingest.destination.layout import LoadFile, load_arrow_schema
 from floe_ingest.destination.ledger import LoadMark, find_load
 from floe_ingest.destination.merging import ChildOf, merge_data_files, root_ids
 from floe_ingest.destination.rules import merge_rule, root_key, row_id
+from floe_ingest.destination.spec import Layout
 from floe_ingest.destination.write import WriteTask, WrittenData, write_data_files
 from floe_ingest.errors import SchemaError
 
@@ -110,6 +111,7 @@ class ChainLoad:
             ),
             is_root=is_root,
             has_files=bool(files),
+            layout=Layout.from_hints(cast("Mapping[str, Any]", table)) if is_root else Layout(),
         )
 
         def write(plan: TablePlan) -> WrittenData:
@@ -127,6 +129,8 @@ class ChainLoad:
             table_location=plan.location,
             table_properties=plan.properties,
             io_properties=plan.io_properties,
+            spec=plan.spec,
+            sort_order=plan.sort_order,
             scratch=self._client.scratch(self._load_id),
             settings=self._client.settings(self._load_id),
         )

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from floe_ingest.destination.layout import check_compatible, iceberg_schema
 from floe_ingest.destination.ledger import LoadMark, find_load
+from floe_ingest.destination.spec import Layout
+from floe_ingest.destination.staged import StagedTransaction
 from floe_ingest.destination.write import WrittenData, remove_data_files
-from floe_ingest.errors import CommitConflictError, SchemaError
+from floe_ingest.errors import CommitConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
+    from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.sorting import SortOrder
 
 _ATTEMPTS = 30
 
@@ -39,6 +43,7 @@ class TableLoad:
         mark: what the snapshot says of the load.
         assumed: columns without a value in this load, whose type is a guess; the table's own type, where it
             has the column, is better.
+        layout: partition spec, sort order and properties that the load asks for.
         is_root: whether the table is the root of its chain: it carries state, and a run id counts.
         has_files: whether the load holds files for this table.
     """
@@ -50,6 +55,7 @@ class TableLoad:
     is_root: bool
     has_files: bool
     assumed: frozenset[str] = frozenset()
+    layout: Layout = field(default_factory=Layout)
 
     @property
     def name(self) -> str:
@@ -69,7 +75,7 @@ class TablePlan:
     """A table as it will be after the commit, and as it is: what the write step needs to know of it.
 
     Arguments:
-        schema, location, properties: of the table as it will be.
+        schema, location, properties, spec, sort_order: of the table as it will be.
         io_properties: how its storage is reached.
         table: the table as it is; None for a new one.
     """
@@ -78,6 +84,8 @@ class TablePlan:
     location: str
     properties: dict[str, str]
     io_properties: dict[str, str]
+    spec: PartitionSpec
+    sort_order: SortOrder
     table: Table | None
 
 
@@ -171,9 +179,14 @@ class TableCommit:
         return table
 
     def _begin(self, table: Table | None) -> Transaction:
-        from pyiceberg.exceptions import TableAlreadyExistsError
+        """Start a transaction, with the load's columns and layout in it."""
+        self._load.layout.check(self._load.columns.names, self._load.name)
+        transaction = self._begin_table(table)
+        self._load.layout.apply(transaction)
+        return transaction
 
-        from floe_ingest.destination.staged import StagedTransaction
+    def _begin_table(self, table: Table | None) -> Transaction:
+        from pyiceberg.exceptions import TableAlreadyExistsError
 
         if table is None:
             try:
@@ -239,22 +252,25 @@ class TableCommit:
 
 def _plan_of(transaction: Transaction, table: Table | None) -> TablePlan:
     metadata = transaction.table_metadata
-    if not metadata.spec().is_unpartitioned():
-        raise SchemaError(
-            f"The table at {metadata.location} is partitioned by {metadata.spec()}, and loading into "
-            f"partitioned tables is not supported yet."
-        )
     return TablePlan(
         metadata.schema(),
         metadata.location,
         dict(metadata.properties),
         dict(transaction._table.io.properties),  # noqa: SLF001 (a staged table has no other door)
+        metadata.spec(),
+        metadata.sort_order(),
         table,
     )
 
 
 def _same_layout(left: TablePlan | None, right: TablePlan) -> bool:
-    return left is not None and left.location == right.location and left.schema.fields == right.schema.fields
+    return (
+        left is not None
+        and left.location == right.location
+        and left.schema.fields == right.schema.fields
+        and left.spec == right.spec
+        and left.sort_order == right.sort_order
+    )
 
 
 def _data_files(table: Table) -> list[Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from duckdb import DuckDBPyConnection
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
@@ -62,16 +63,14 @@ def merge_data_files(
         MergeKeyError: rows have no key.
         SchemaError: the table has delete files, which are not merged yet.
     """
-    with connect(task.settings) as connection:
-        merge = Merge(
-            connection, table_columns(task.schema), task.scratch, file_options(task.table_properties)
-        )
+    with connect(task.settings, ordered=bool(task.order)) as connection:
+        merge = _merge(connection, task)
         merge.read_load(task.inputs, rule)
         keys = () if child else _prunable(rule)
         old = _Old.find(table, _filter(task, {key: merge.bounds(key) for key in keys}), task.scratch)
         merge.read_old(old.files)
         merged = merge.run_child(child.root_key, child.ids) if child else merge.run(rule)
-    written = publish_files(task, [file.path for file in (*merged.new, *merged.rewritten)])
+    written = publish_files(task, [*merged.new, *merged.rewritten])
     replaced = tuple(old.data_files[path] for path in merged.replaced)
     return WrittenData(written.data_files, merged.rows, written.bytes, replaced)
 
@@ -81,14 +80,17 @@ def root_ids(task: WriteTask, rule: MergeRule, table: Table | None, id_column: s
 
     Arguments: see ``merge_data_files``; ``id_column`` is the root's row id.
     """
-    with connect(task.settings) as connection:
-        merge = Merge(
-            connection, table_columns(task.schema), task.scratch, file_options(task.table_properties)
-        )
+    with connect(task.settings, ordered=bool(task.order)) as connection:
+        merge = _merge(connection, task)
         merge.read_load(task.inputs, rule)
         bounds = {key: merge.bounds(key) for key in _prunable(rule)}
         merge.read_old(_Old.find(table, _filter(task, bounds), task.scratch).files)
         return merge.root_ids(rule, id_column)
+
+
+def _merge(connection: DuckDBPyConnection, task: WriteTask) -> Merge:
+    columns, options = table_columns(task.schema), file_options(task.table_properties)
+    return Merge(connection, columns, task.scratch, options, task.terms, task.order)
 
 
 @dataclass(frozen=True, slots=True)

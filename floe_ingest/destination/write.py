@@ -10,16 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from floe_ingest.dataplane.connection import DataPlaneSettings, connect
-from floe_ingest.dataplane.copy import PARALLEL_FROM_BYTES, FileOptions, rewrite_parquet
-from floe_ingest.destination.adopt import describe, fits
+from floe_ingest.dataplane.copy import PARALLEL_FROM_BYTES, FileOptions, WrittenFile, rows_of
+from floe_ingest.dataplane.partitions import copy_by_partition
+from floe_ingest.destination.adopt import Place, describe, fits
 from floe_ingest.destination.layout import table_columns
+from floe_ingest.destination.spec import order_of, partition_record, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
+    from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
+    from pyiceberg.table.sorting import SortOrder
+
+    from floe_ingest.dataplane.copy import SortTerm
+    from floe_ingest.dataplane.partitions import PartitionTerm
 
 _SMALL_FILE = 16 * 1024 * 1024
 _COPY_CHUNK = 8 * 1024 * 1024
@@ -35,6 +42,8 @@ class WriteTask:
         table_location: the table's root.
         table_properties: codec, file size, metrics, location provider.
         io_properties: how storage is reached; holds credentials, so it is not shown.
+        spec: the table's partition spec; None for none.
+        sort_order: the table's sort order; None for none.
         scratch: a local folder for files on their way.
         settings: how much of the machine DuckDB may take.
     """
@@ -44,8 +53,20 @@ class WriteTask:
     table_location: str
     table_properties: Mapping[str, str]
     io_properties: Mapping[str, str] = field(repr=False)
+    spec: PartitionSpec | None = None
+    sort_order: SortOrder | None = None
     scratch: Path = field(default_factory=Path.cwd)
     settings: DataPlaneSettings = field(default_factory=DataPlaneSettings)
+
+    @property
+    def terms(self) -> tuple[PartitionTerm, ...]:
+        """The fields of the partition spec."""
+        return terms_of(self.spec, self.schema) if self.spec is not None else ()
+
+    @property
+    def order(self) -> tuple[SortTerm, ...]:
+        """The fields of the sort order."""
+        return order_of(self.sort_order, self.schema) if self.sort_order is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +99,7 @@ def write_data_files(task: WriteTask) -> WrittenData:
     return publish_files(task, _adoptable(task) or _rewrite(task))
 
 
-def publish_files(task: WriteTask, local: Sequence[Path]) -> WrittenData:
+def publish_files(task: WriteTask, local: Sequence[WrittenFile]) -> WrittenData:
     """Put local Parquet files, which fit the table, into its storage, and describe them.
 
     Raises:
@@ -87,7 +108,7 @@ def publish_files(task: WriteTask, local: Sequence[Path]) -> WrittenData:
     io = _file_io(task)
     done: list[DataFile] = []
     try:
-        done.extend(_publish(io, task, path) for path in local)
+        done.extend(_publish(io, task, file) for file in local)
     except BaseException:
         remove_data_files(io, done)
         raise
@@ -112,28 +133,33 @@ def remove_data_files(io: FileIO, data_files: Sequence[DataFile]) -> None:
             continue
 
 
-def _adoptable(task: WriteTask) -> list[Path]:
+def _adoptable(task: WriteTask) -> list[WrittenFile]:
     """Return all inputs if every one fits and they are not many small ones, else none."""
     import pyarrow.parquet as pq
 
-    if not task.inputs:
+    if not task.inputs or task.terms or task.order:
         return []
     sizes = [path.stat().st_size for path in task.inputs]
     if len(sizes) > (os.cpu_count() or 1) and sum(sizes) / len(sizes) < _SMALL_FILE:
         return []
-    if all(fits(pq.read_metadata(path), task.schema) for path in task.inputs):
-        return list(task.inputs)
-    return []
+    footers = [pq.read_metadata(path) for path in task.inputs]
+    if not all(fits(footer, task.schema) for footer in footers):
+        return []
+    return [
+        WrittenFile(path, footer.num_rows, size)
+        for path, footer, size in zip(task.inputs, footers, sizes, strict=True)
+    ]
 
 
-def _rewrite(task: WriteTask) -> list[Path]:
+def _rewrite(task: WriteTask) -> list[WrittenFile]:
     if not task.inputs:
         return []
     total = sum(path.stat().st_size for path in task.inputs)
-    options = file_options(task.table_properties, parallel=total >= PARALLEL_FROM_BYTES)
-    with connect(task.settings) as connection:
-        files = rewrite_parquet(connection, task.inputs, table_columns(task.schema), task.scratch, options)
-    return [file.path for file in files]
+    options = file_options(task.table_properties, parallel=total >= PARALLEL_FROM_BYTES and not task.order)
+    columns = table_columns(task.schema)
+    with connect(task.settings, ordered=bool(task.order)) as connection:
+        select = rows_of(connection, task.inputs, columns, task.order)
+        return copy_by_partition(connection, select, columns, task.terms, task.scratch, options)
 
 
 def file_options(properties: Mapping[str, str], *, parallel: bool = True) -> FileOptions:
@@ -148,12 +174,15 @@ def file_options(properties: Mapping[str, str], *, parallel: bool = True) -> Fil
     )
 
 
-def _publish(io: FileIO, task: WriteTask, path: Path) -> DataFile:
+def _publish(io: FileIO, task: WriteTask, file: WrittenFile) -> DataFile:
     import pyarrow.parquet as pq
     from pyiceberg.table.locations import load_location_provider
 
     provider = load_location_provider(task.table_location, dict(task.table_properties))
-    location = provider.new_data_location(f"{uuid.uuid4()}.parquet")
+    record = partition_record(file.partition)
+    folder = f"{task.spec.partition_to_path(record, task.schema)}/" if task.spec and file.partition else ""
+    location = provider.new_data_location(f"{folder}{uuid.uuid4()}.parquet")
+    path = file.path
     metadata = pq.read_metadata(path)
     size = path.stat().st_size
     target = local_path(location)
@@ -164,7 +193,14 @@ def _publish(io: FileIO, task: WriteTask, path: Path) -> DataFile:
         with path.open("rb") as source, io.new_output(location).create() as sink:
             while chunk := source.read(_COPY_CHUNK):
                 sink.write(chunk)
-    return describe(metadata, task.schema, dict(task.table_properties), location, size)
+    place = Place(
+        location,
+        size,
+        record,
+        task.spec.spec_id if task.spec is not None else 0,
+        task.sort_order.order_id if task.order and task.sort_order is not None else None,
+    )
+    return describe(metadata, task.schema, dict(task.table_properties), place)
 
 
 def _link_or_copy(path: Path, target: Path) -> None:

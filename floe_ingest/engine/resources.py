@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from floe_ingest.config import parse_partition, parse_sort
 from floe_ingest.errors import ConfigurationError, PluginLoadError
 
 if TYPE_CHECKING:
@@ -115,7 +116,10 @@ def aim(
     """
     for name, resource in source.resources.items():
         table = source.schema.naming.normalize_table_identifier(destination.table_of(name))
-        hints = _hints(config.options_for(name), resource)
+        options = config.options_for(name)
+        hints = _hints(options, resource)
+        if layout := _layout_hints(options, source.schema.naming.normalize_identifier):
+            hints["additional_table_hints"] = layout
         if full_refresh:
             hints["write_disposition"] = "replace"
         resource.apply_hints(table_name=table, **hints)
@@ -139,6 +143,28 @@ def _hints(options: ResourceConfig, resource: DltResource) -> dict[str, Any]:
         hints["write_disposition"] = {"disposition": "merge", "strategy": options.merge_strategy}
     if options.primary_key is not None:
         hints["primary_key"] = list(options.primary_key)
+    return hints
+
+
+def _layout_hints(options: ResourceConfig, normalize: Callable[[str], str]) -> dict[str, Any]:
+    """Return partition spec, sort order and properties as the destination reads them from dlt's tables."""
+    hints: dict[str, Any] = {}
+    if options.partition_by is not None:
+        hints["x-iceberg-partition"] = [
+            {
+                "transform": field.transform,
+                "source_column": normalize(field.column),
+                **({"param_value": field.width} if field.width is not None else {}),
+            }
+            for field in map(parse_partition, options.partition_by)
+        ]
+    if options.sort_by is not None:
+        hints["x-iceberg-sort"] = [
+            {"column": normalize(field.column), "descending": field.direction == "desc"}
+            for field in map(parse_sort, options.sort_by)
+        ]
+    if options.table_properties is not None:
+        hints["x-iceberg-table-properties"] = dict(options.table_properties)
     return hints
 
 

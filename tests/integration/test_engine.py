@@ -318,6 +318,29 @@ def test_merge_mode_updates_by_key(home: Path, lake: Lake, plugins: Plugins, sou
     assert len(lake.table("raw.a").snapshots()) == 2
 
 
+def test_layout_options_reach_the_table(home: Path, lake: Lake, plugins: Plugins) -> None:
+    config = make(
+        home,
+        {
+            "name": "a",
+            "source_type": "bulk_numbers",
+            "partition_by": ["month(at)", "bucket[2](small_one)"],
+            "sort_by": ["price desc"],
+            "table_properties": {"write.parquet.compression-codec": "gzip"},
+        },
+        plugins=plugins,
+    )
+
+    result = floe_ingest.run(config, plugins=plugins)
+
+    assert result.success, result.sources[0].errors
+    table = lake.table("raw.a")
+    assert [str(field.transform) for field in table.spec().fields] == ["month", "bucket[2]"]
+    assert [field.direction.name for field in table.sort_order().fields] == ["DESC"]
+    assert table.properties["write.parquet.compression-codec"] == "gzip"
+    assert ids(lake, "raw.a") == list(range(10))
+
+
 def test_merge_without_a_key_is_refused(home: Path, plugins: Plugins) -> None:
     config = make(home, {"name": "a", "write_mode": "merge"}, plugins=plugins)
 

@@ -356,9 +356,6 @@ def test_a_problem_has_path_line_and_a_way_out(case: str, problems: Problems) ->
         ({"cursor_field": "at"}, "cursor_field", "is not supported yet; leave it out"),
         ({"schema_contract": "freeze"}, "schema_contract", "freeze is not supported yet; use evolve"),
         ({"schema_contract": "discard_value"}, "schema_contract", "discard_value is not supported yet"),
-        ({"partition_by": "day(at)"}, "partition_by", "is not supported yet; leave it out"),
-        ({"sort_by": "[at]"}, "sort_by", "is not supported yet; leave it out"),
-        ({"table_properties": "{a: 1}"}, "table_properties", "is not supported yet; leave it out"),
     ],
 )
 def test_what_is_not_there_yet_is_refused(
@@ -382,7 +379,7 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines(problems: Problem
           - name: a b
             source_type: filesytem
             destination_table: raw.a
-            sort_by: id
+            cursor_field: id
           - name: b
             source_type: filesystem
             source_config: {}
@@ -394,7 +391,7 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines(problems: Problem
         (2, "retry_config.max_retries"),
         (4, "sources[0].name"),
         (5, "sources[0].source_type"),
-        (7, "sources[0].sort_by"),
+        (7, "sources[0].cursor_field"),
         (10, "sources[1].source_config.path"),
         (11, "sources[1].destination_table"),
     ]

@@ -220,7 +220,7 @@ class TestWholeConfiguration:
     ) -> None:
         monkeypatch.delenv("GONE", raising=False)
         config = _config(
-            FILES | {"resources": {"a": {}, "b": {"sort_by": ["id"]}}},
+            FILES | {"resources": {"a": {}, "b": {"cursor_field": "id"}}},
             FILES | {"source_config": {"pth": "x", "path": "y"}},
             FILES | {"name": "c", "source_type": "nope", "schema_contract": "freeze"},
             catalog_config={"uri": "${GONE}"},
@@ -229,7 +229,7 @@ class TestWholeConfiguration:
             validate_config(config, plugins)
         assert [path for path, _ in _problems(caught.value)] == [
             "catalog_config.uri",
-            "sources[0].resources.b.sort_by",
+            "sources[0].resources.b.cursor_field",
             "sources[0].destination_table",
             "sources[1].name",
             "sources[1].source_config.pth",
@@ -243,7 +243,7 @@ class TestWholeConfiguration:
     def test_what_is_not_there_yet_has_an_error_of_its_own(self) -> None:
         config = _config(
             FILES | {"schema_contract": "freeze", "resources": {"a": {"cursor_field": "at"}}},
-            FILES | {"name": "b", "sort_by": ["id"]},
+            FILES | {"name": "b", "cursor_field": "id"},
         )
         with pytest.raises(NotSupportedYetError) as caught:
             require_supported(config)
@@ -251,5 +251,5 @@ class TestWholeConfiguration:
         assert str(caught.value).splitlines() == [
             "sources[0].schema_contract: freeze is not supported yet; use evolve",
             "sources[0].resources.a.cursor_field: is not supported yet; leave it out",
-            "sources[1].sort_by: is not supported yet; leave it out",
+            "sources[1].cursor_field: is not supported yet; leave it out",
         ]

@@ -1,0 +1,212 @@
+"""Partition specs, sort orders and table properties: at creation, changed later, and in each kind of load."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import dlt
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from dlt.destinations.adapters import iceberg_adapter, iceberg_partition
+from dlt.pipeline.exceptions import PipelineStepFailed
+from pyiceberg.expressions import EqualTo, GreaterThanOrEqual
+
+import floe_ingest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Lake
+
+
+@pytest.fixture
+def pipeline(lake: Lake, tmp_path: Path) -> dlt.Pipeline:
+    return dlt.pipeline(
+        "shop",
+        destination=floe_ingest.iceberg(**lake.properties),
+        dataset_name="bronze",
+        pipelines_dir=str(tmp_path / "work"),
+    )
+
+
+def load(
+    pipeline: dlt.Pipeline, rows: Any, partition: Any = None, disposition: Any = "append", **hints: Any
+) -> None:
+    resource = dlt.resource(rows, name="items", write_disposition=disposition, **hints)
+    pipeline.run(iceberg_adapter(resource, partition=partition) if partition else resource)
+
+
+def partitions(lake: Lake) -> list[Any]:
+    return [
+        tuple(row["partition"].values()) for row in lake.table("bronze.items").inspect.files().to_pylist()
+    ]
+
+
+START = datetime(1969, 12, 30, 22, 30, tzinfo=UTC)
+MOMENTS = [START + timedelta(hours=11 * i) for i in range(40)]
+TRANSFORMS: dict[str, tuple[Any, pa.Array]] = {
+    "year": (iceberg_partition.year("v"), pa.array(MOMENTS, pa.timestamp("us", tz="UTC"))),
+    "month": (iceberg_partition.month("v"), pa.array([m.date() for m in MOMENTS])),
+    "day": (iceberg_partition.day("v"), pa.array(MOMENTS, pa.timestamp("us", tz="UTC"))),
+    "hour": (iceberg_partition.hour("v"), pa.array(MOMENTS[:12], pa.timestamp("us", tz="UTC"))),
+    "identity text": ("v", pa.array(["", "a/b", "ż", None, "a b=c", "a/b"])),
+    "identity date": ("v", pa.array([date(1960, 1, 1), None, date(2024, 2, 29)])),
+    "identity bool": ("v", pa.array([True, False, None])),
+    "identity decimal": ("v", pa.array([Decimal("1.50"), Decimal("-2.25"), None])),
+    "bucket int": (iceberg_partition.bucket(4, "v"), pa.array([*range(100), None])),
+    "bucket text": (iceberg_partition.bucket(4, "v"), pa.array([*map(str, range(50)), None])),
+    "bucket decimal": (iceberg_partition.bucket(4, "v"), pa.array([Decimal(i) / 4 for i in range(40)])),
+    "bucket time": (iceberg_partition.bucket(4, "v"), pa.array(MOMENTS, pa.timestamp("us", tz="UTC"))),
+    "truncate int": (iceberg_partition.truncate(10, "v"), pa.array([-11, -1, 0, 9, 10, None])),
+    "truncate text": (iceberg_partition.truncate(2, "v"), pa.array(["abc", "abd", "żółw", "", None])),
+    "truncate decimal": (
+        iceberg_partition.truncate(10, "v"),
+        pa.array([Decimal("-0.01"), Decimal("0.09"), Decimal("0.10"), Decimal("12.34")]),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_each_file_holds_one_partition_as_iceberg_reckons_it(
+    lake: Lake, pipeline: dlt.Pipeline, kind: str
+) -> None:
+    partition, values = TRANSFORMS[kind]
+    rows = pa.table({"n": pa.array(range(len(values))), "v": values})
+
+    load(pipeline, rows, partition)
+
+    table = lake.table("bronze.items")
+    [field] = table.spec().fields
+    transform = field.transform.transform(table.schema().find_type("v"))
+    seen = 0
+    for task in table.scan().plan_files():
+        path = task.file.file_path.removeprefix("file://")
+        held = pa.parquet.read_table(path)["v"].to_pylist()
+        stored = {transform(to_iceberg(value)) for value in held}
+        assert stored == {task.file.partition[0]}
+        seen += len(held)
+    assert seen == len(values)
+    assert len({task.file.partition[0] for task in table.scan().plan_files()}) == len(
+        list(table.scan().plan_files())
+    )
+    assert sorted(lake.duckdb("bronze.items")["n"].to_pylist()) == list(range(len(values)))
+
+
+def to_iceberg(value: Any) -> Any:
+    from pyiceberg.utils.datetime import date_to_days, datetime_to_micros
+
+    if isinstance(value, datetime):
+        return datetime_to_micros(value)
+    return date_to_days(value) if isinstance(value, date) else value
+
+
+def test_filters_skip_partitions_and_lose_nothing(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    load(pipeline, pa.table({"at": MOMENTS, "n": range(40)}), iceberg_partition.day("at"))
+
+    table = lake.table("bronze.items")
+    expected = [n for n, moment in enumerate(MOMENTS) if moment >= MOMENTS[30]]
+    scan = table.scan(row_filter=GreaterThanOrEqual("at", MOMENTS[30]))
+    assert sorted(scan.to_arrow()["n"].to_pylist()) == expected
+    assert len(list(scan.plan_files())) < len(list(table.scan().plan_files()))
+
+
+@pytest.mark.parametrize("disposition", ["append", "replace"])
+def test_appends_and_replaces_of_a_partitioned_table(
+    lake: Lake, pipeline: dlt.Pipeline, disposition: Any
+) -> None:
+    for version in (1, 2):
+        rows = [{"id": i, "c": "xyz"[i % 3], "v": version} for i in range(30)]
+        load(pipeline, rows, "c", disposition)
+
+    assert len(lake.table("bronze.items").snapshots()) == 2
+    assert sorted(set(partitions(lake))) == [("x",), ("y",), ("z",)]
+    found = lake.duckdb("bronze.items", "SELECT v, count(*) AS n FROM t GROUP BY v ORDER BY v").to_pylist()
+    kept = [{"v": 2, "n": 30}]
+    assert found == (kept if disposition == "replace" else [{"v": 1, "n": 30}, *kept])
+
+
+@pytest.mark.parametrize("strategy", ["upsert", "delete-insert"])
+def test_merges_into_a_partitioned_table(lake: Lake, pipeline: dlt.Pipeline, strategy: str) -> None:
+    merge: Any = {"disposition": "merge", "strategy": strategy}
+
+    def rows(ids: range, version: int) -> list[dict[str, Any]]:
+        return [{"id": i, "c": "xyz"[(i + version) % 3], "v": version} for i in ids]
+
+    load(pipeline, rows(range(30), 1), "c", merge, primary_key="id")
+    load(pipeline, rows(range(20, 40), 2), "c", merge, primary_key="id")
+
+    found = lake.duckdb("bronze.items", "SELECT id, c, v FROM t ORDER BY id").to_pylist()
+    assert found == rows(range(20), 1) + rows(range(20, 40), 2)
+    table = lake.table("bronze.items")
+    assert sorted(table.scan(row_filter=EqualTo("c", "x")).to_arrow()["id"].to_pylist()) == [
+        row["id"] for row in found if row["c"] == "x"
+    ]
+    assert len(table.snapshots()) == 2
+
+
+def test_a_changed_spec_is_taken_up_in_the_commit_of_the_next_load(
+    lake: Lake, pipeline: dlt.Pipeline
+) -> None:
+    merge: Any = {"disposition": "merge", "strategy": "upsert"}
+    rows = [{"id": i, "c": "xy"[i % 2]} for i in range(10)]
+    load(pipeline, rows, None, merge, primary_key="id")
+    load(pipeline, [{"id": 3, "c": "x"}, {"id": 11, "c": "y"}], "c", merge, primary_key="id")
+    load(pipeline, [{"id": 4, "c": "z"}], iceberg_partition.bucket(2, "id"), merge, primary_key="id")
+
+    table = lake.table("bronze.items")
+    assert [str(field.transform) for field in table.spec().fields] == ["bucket[2]"]
+    assert len(table.snapshots()) == 3
+    expected = {row["id"]: row["c"] for row in rows} | {3: "x", 11: "y", 4: "z"}
+    assert {row["id"]: row["c"] for row in lake.rows("bronze.items")} == expected
+    found = lake.duckdb("bronze.items", "SELECT id, c FROM t").to_pylist()
+    assert {row["id"]: row["c"] for row in found} == expected
+
+
+def test_an_unknown_column_is_named(pipeline: dlt.Pipeline) -> None:
+    with pytest.raises(
+        PipelineStepFailed, match=r"names 'country', which the table does not have\. It has: id"
+    ):
+        load(pipeline, [{"id": 1}], "country")
+
+
+def test_rows_are_sorted_within_files(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    resource = dlt.resource(
+        pa.table({"a": [(i * 7919) % 1000 for i in range(1000)], "b": [i % 3 for i in range(1000)]}),
+        name="items",
+    )
+    hint: Any = {
+        "x-iceberg-sort": [{"column": "b", "descending": True}, {"column": "a", "descending": False}]
+    }
+    resource.apply_hints(additional_table_hints=hint)
+
+    pipeline.run(resource)
+
+    table = lake.table("bronze.items")
+    assert [(field.source_id, field.direction.name) for field in table.sort_order().fields] == [
+        (2, "DESC"),
+        (1, "ASC"),
+    ]
+    [task] = table.scan().plan_files()
+    assert task.file.sort_order_id == table.sort_order().order_id
+    held = pa.parquet.read_table(task.file.file_path.removeprefix("file://")).to_pylist()
+    assert [(row["b"], row["a"]) for row in held] == sorted(
+        ((row["b"], row["a"]) for row in held), key=lambda pair: (-pair[0], pair[1])
+    )
+
+
+def test_properties_are_set_and_in_force(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    rows = [{"id": i} for i in range(10)]
+    pipeline.run(
+        iceberg_adapter(
+            dlt.resource(rows, name="items"), table_properties={"write.parquet.compression-codec": "snappy"}
+        )
+    )
+
+    table = lake.table("bronze.items")
+    assert table.properties["write.parquet.compression-codec"] == "snappy"
+    [task] = table.scan().plan_files()
+    footer = pa.parquet.read_metadata(task.file.file_path.removeprefix("file://"))
+    assert footer.row_group(0).column(0).compression == "SNAPPY"
