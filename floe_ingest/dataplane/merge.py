@@ -104,10 +104,12 @@ class RootIds:
     Arguments:
         gone: ids of old root rows that go out; no file where none does.
         kept: ids of the load's root rows that go in.
+        alive: ids of all old root rows, where child rows of none of them have to go; None elsewhere.
     """
 
     gone: tuple[Path, ...] = ()
     kept: tuple[Path, ...] = ()
+    alive: tuple[Path, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +224,11 @@ class Merge:
             return self._insert_only(rule)
         return self._replace_matches(rule)
 
-    def root_ids(self, rule: MergeRule, id_column: str) -> RootIds:
+    def root_ids(self, rule: MergeRule, id_column: str, *, with_alive: bool) -> RootIds:
         """Write the ids of root rows that a merge by ``rule`` takes out and puts in, for the children."""
         name = identifier(id_column)
-        gone = "SELECT NULL::VARCHAR AS id LIMIT 0"
+        nothing = "SELECT NULL::VARCHAR AS id LIMIT 0"
+        gone = nothing
         going_in = _alive(rule)
         if rule.strategy == "scd2":
             going_in = f"NOT {self._known_version(rule)}"
@@ -234,16 +237,23 @@ class Merge:
         elif self._has_old:
             gone = f"SELECT o.{name} AS id FROM old AS o WHERE {_matches(rule)}"
         kept = f"SELECT l.{name} AS id FROM load AS l WHERE {going_in}"
-        return RootIds(gone=self._write_ids(gone), kept=self._write_ids(kept))
+        alive: tuple[Path, ...] | None = None
+        if with_alive:
+            everything = f"SELECT o.{name} AS id FROM old AS o" if self._has_old else nothing
+            alive = self._write_ids(everything)
+        return RootIds(self._write_ids(gone), self._write_ids(kept), alive)
 
     def run_child(self, root_key: str, ids: RootIds) -> Merged:
         """Merge the rows of a child table: those of roots that go out, and of roots that come in."""
         key = identifier(root_key)
-        gone = f"EXISTS (SELECT 1 FROM read_parquet({paths_literal(ids.gone)}) AS g WHERE g.id = o.{key})"
-        touched, rewritten = self._take_out(gone if ids.gone else "false")
+        # Ids that follow from a key are the same before and after: rows of a load that died go as well.
+        out = f"{_among(ids.gone, f'o.{key}')} OR {_among(ids.kept, f'o.{key}')}"
+        if ids.alive is not None:
+            out += f" OR (o.{key} IS NOT NULL AND NOT {_among(ids.alive, f'o.{key}')})"
+        touched, rewritten = self._take_out(f"({out})")
         new: tuple[WrittenFile, ...] = ()
-        if ids.kept and self._staged:
-            kept = f"EXISTS (SELECT 1 FROM read_parquet({paths_literal(ids.kept)}) AS k WHERE k.id = l.{key})"
+        if self._staged:
+            kept = _among(ids.kept, f"l.{key}")
             new = self._write(f"SELECT {self._names} FROM load AS l WHERE {kept}", self._load_bytes)
         return Merged(new, rewritten, touched, sum(file.rows for file in new))
 
@@ -370,6 +380,13 @@ class Merge:
                 f"{count:,} row{'s have' if count != 1 else ' has'} no value in the key {', '.join(keys)}, "
                 f"so they cannot be merged. Leave them out in the source, or choose another primary_key."
             )
+
+
+def _among(files: Sequence[Path], value: str) -> str:
+    """Return the condition under which a value is one of the ids in files."""
+    if not files:
+        return "false"
+    return f"EXISTS (SELECT 1 FROM read_parquet({paths_literal(files)}) AS ids WHERE ids.id = {value})"
 
 
 def _winners(rule: MergeRule, names: str) -> str:

@@ -18,6 +18,7 @@ from floe_ingest.destination.commit import TableCommit, TableLoad, TablePlan
 from floe_ingest.destination.layout import LoadFile, load_arrow_schema
 from floe_ingest.destination.ledger import LoadMark, find_load
 from floe_ingest.destination.merging import ChildOf, merge_data_files, root_ids
+from floe_ingest.destination.orphans import files_of_load, unfinished_load
 from floe_ingest.destination.rules import merge_rule, root_key, row_id
 from floe_ingest.destination.spec import Layout
 from floe_ingest.destination.write import WriteTask, WrittenData, write_data_files
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from dlt.common.destination.typing import PreparedTableSchema
     from dlt.common.schema import Schema
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
 
     from floe_ingest.dataplane.merge import RootIds
     from floe_ingest.destination.client import IcebergClient
@@ -67,24 +70,32 @@ class ChainLoad:
     def commit(self) -> None:
         """Commit each table; tables that hold this load or run already are left as they are."""
         # A root alone is looked at by its own commit.
-        if len(self._chain) > 1 and self._is_loaded():
-            return
+        if len(self._chain) > 1:
+            root = self._load_table(self._root)
+            if root is not None and find_load(root, self._mark()) is not None:
+                return
         merges = self._merges()
         for name in reversed(self._chain):
             self._table_commit(name, merges.get(name)).run()
 
-    def _is_loaded(self) -> bool:
-        """Return whether the root holds this load or run, so that children must not get it again."""
+    def _load_table(self, name: str) -> Table | None:
         from pyiceberg.exceptions import NoSuchTableError
 
-        client = self._client
         try:
-            table = client.catalog.load_table((*client.namespace, self._root))
+            return self._client.catalog.load_table((*self._client.namespace, name))
         except NoSuchTableError:
-            return False
-        return (
-            find_load(table, LoadMark(self._load_id, client.pipeline_name, client.config.run_id)) is not None
-        )
+            return None
+
+    def _mark(self, *, with_state: bool = False) -> LoadMark:
+        client = self._client
+        state = client.package_state() if with_state else None
+        return LoadMark(self._load_id, client.pipeline_name, client.config.run_id, state)
+
+    def _remains(self, child: Table) -> list[DataFile]:
+        """Return the data files of a load whose root never came."""
+        mark = self._mark()
+        load_id = unfinished_load(child, self._load_table(self._root), mark)
+        return files_of_load(child, load_id, mark.pipeline) if load_id is not None else []
 
     def _table_commit(self, name: str, merge: _Merge | None) -> TableCommit:
         client = self._client
@@ -103,15 +114,11 @@ class ChainLoad:
             columns=columns,
             assumed=frozenset(columns.names).difference(*(file.with_values() for file in read)),
             disposition=disposition,
-            mark=LoadMark(
-                load_id=self._load_id,
-                pipeline=client.pipeline_name,
-                run_id=client.config.run_id,
-                state=client.package_state() if is_root else None,
-            ),
+            mark=self._mark(with_state=is_root),
             is_root=is_root,
             has_files=bool(files),
             layout=Layout.from_hints(cast("Mapping[str, Any]", table)) if is_root else Layout(),
+            remains=(lambda _table: []) if is_root else self._remains,
         )
 
         def write(plan: TablePlan) -> WrittenData:
@@ -160,7 +167,12 @@ class ChainLoad:
         id_column = row_id(cast("Mapping[str, Any]", table))
         if id_column is None:
             raise SchemaError(f"Table {self._root} has nested tables and no row id to merge them by.")
-        return root_ids(self._task(self._root, plan), rule, plan.table, id_column)
+        unfinished = any(
+            child is not None and unfinished_load(child, plan.table, self._mark())
+            for child in map(self._load_table, self._chain[1:])
+        )
+        task = self._task(self._root, plan)
+        return root_ids(task, rule, plan.table, id_column, with_alive=unfinished)
 
     def _child_merge(self, name: str, strategy: Strategy, ids: RootIds | None) -> _Merge:
         table = cast("Mapping[str, Any]", self._client.prepare_load_table(name))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
+    from pyiceberg.manifest import DataFile
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
@@ -44,6 +45,7 @@ class TableLoad:
         assumed: columns without a value in this load, whose type is a guess; the table's own type, where it
             has the column, is better.
         layout: partition spec, sort order and properties that the load asks for.
+        remains: gives data files of an unfinished load, which go in the same commit.
         is_root: whether the table is the root of its chain: it carries state, and a run id counts.
         has_files: whether the load holds files for this table.
     """
@@ -56,11 +58,17 @@ class TableLoad:
     has_files: bool
     assumed: frozenset[str] = frozenset()
     layout: Layout = field(default_factory=Layout)
+    remains: Callable[[Table], list[DataFile]] = field(default=lambda _table: [])
 
     @property
     def name(self) -> str:
         """The table's full name."""
         return ".".join(self.identifier)
+
+    @property
+    def creates_table(self) -> bool:
+        """Whether a table is made for a load without rows: its columns are known, and it is asked for."""
+        return self.is_root and self.disposition == "append"
 
     def columns_for(self, known: Sequence[str]) -> pa.Schema:
         """Return the columns that say something about a table which has the ``known`` ones."""
@@ -150,7 +158,7 @@ class TableCommit:
         if table is not None and find_load(table, self._load.mark, by_run=self._load.is_root):
             self._discard()
             return
-        if table is None and not self._load.has_files and self._load.disposition != "append":
+        if table is None and not self._load.has_files and not self._load.creates_table:
             return
         transaction = self._begin(table)
         self._fill(transaction, table)
@@ -209,6 +217,8 @@ class TableCommit:
         old = list(written.replaced)
         if table is not None and load.disposition == "replace":
             old = _data_files(table)
+        elif table is not None and load.disposition == "append":
+            old = load.remains(table)
         snapshot_id = None
         if written.data_files or old:
             update = transaction.update_snapshot(snapshot_properties=load.mark.summary(written.rows))

@@ -75,17 +75,20 @@ def merge_data_files(
     return WrittenData(written.data_files, merged.rows, written.bytes, replaced)
 
 
-def root_ids(task: WriteTask, rule: MergeRule, table: Table | None, id_column: str) -> RootIds:
+def root_ids(
+    task: WriteTask, rule: MergeRule, table: Table | None, id_column: str, *, with_alive: bool
+) -> RootIds:
     """Return which root rows a merge will take out and put in, without writing any.
 
-    Arguments: see ``merge_data_files``; ``id_column`` is the root's row id.
+    Arguments: see ``merge_data_files``; ``id_column`` is the root's row id. ``with_alive`` also lists the
+    rows that the table has, so that child rows of none of them can go.
     """
     with connect(task.settings, ordered=bool(task.order)) as connection:
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule)
-        bounds = {key: merge.bounds(key) for key in _prunable(rule)}
+        bounds = {} if with_alive else {key: merge.bounds(key) for key in _prunable(rule)}
         merge.read_old(_Old.find(table, _filter(task, bounds), task.scratch).files)
-        return merge.root_ids(rule, id_column)
+        return merge.root_ids(rule, id_column, with_alive=with_alive)
 
 
 def _merge(connection: DuckDBPyConnection, task: WriteTask) -> Merge:

@@ -90,12 +90,16 @@ def describe(error: BaseException, category: ErrorCategory) -> LoadError:
 
 
 def most_telling(error: BaseException) -> BaseException:
-    """Return the cause worth telling: floe-ingest's own error if there is one, else the innermost."""
+    """Return the cause worth telling.
+
+    That is floe-ingest's own error if there is one; else the outermost that is not one of dlt's wrappers,
+    which says more than a bare "connection refused" at the end of the chain.
+    """
     causes = list(chain(error))
     for cause in causes:
         if isinstance(cause, IngestionError):
             return cause
-    return causes[-1]
+    return next((cause for cause in causes if not type(cause).__module__.startswith("dlt.")), causes[-1])
 
 
 def _by_type(error: BaseException) -> ErrorCategory | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,9 +22,12 @@ LOADER = textwrap.dedent(
     """
     import json, os, signal, sys
     import dlt, floe_ingest
-    from floe_ingest.destination import chains, commit
+    from floe_ingest.destination import chains, commit, orphans
 
     properties, work, point, run_id = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4] or None
+    disposition = json.loads(sys.argv[5])
+    if point == "after-an-hour":
+        orphans.SAFE_AGE_SECONDS = -1
 
     def die(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -44,12 +48,13 @@ LOADER = textwrap.dedent(
         around(chains, "write_data_files", before=die)
     elif point == "after-write":
         around(chains, "write_data_files", after=die)
+        around(chains, "merge_data_files", after=die)
     elif point == "between-tables":
         around(commit.TableCommit, "run", before=die, when=of_root)
     elif point == "after-commit":
         around(commit.TableCommit, "run", after=die, when=of_root)
 
-    @dlt.resource(name="orders", write_disposition="append")
+    @dlt.resource(name="orders", write_disposition=disposition, primary_key="id")
     def orders(after=dlt.sources.incremental("id", initial_value=0)):
         for i in range(1, 51):
             if i > after.last_value:
@@ -68,13 +73,21 @@ LOADER = textwrap.dedent(
 )
 
 
-def load(lake: Lake, work: Path, point: str = "", run_id: str = "") -> int:
-    import json
+DISPOSITIONS: dict[str, Any] = {
+    "append": "append",
+    "replace": "replace",
+    "upsert": {"disposition": "merge", "strategy": "upsert"},
+    "delete-insert": {"disposition": "merge", "strategy": "delete-insert"},
+    "scd2": {"disposition": "merge", "strategy": "scd2"},
+}
 
+
+def load(lake: Lake, work: Path, point: str = "", run_id: str = "", disposition: str = "append") -> int:
     work.parent.mkdir(parents=True, exist_ok=True)
     script = work.parent / "loader.py"
     script.write_text(LOADER)
-    command = [sys.executable, str(script), json.dumps(lake.properties), str(work), point, run_id]
+    how = json.dumps(DISPOSITIONS[disposition])
+    command = [sys.executable, str(script), json.dumps(lake.properties), str(work), point, run_id, how]
     return subprocess.run(command, check=False, capture_output=True, timeout=120, env=os.environ).returncode
 
 
@@ -88,8 +101,38 @@ def test_killed_and_run_again_in_the_same_folder(lake: Lake, tmp_path: Path, poi
     assert_equal_to_source(lake)
 
 
-@pytest.mark.parametrize("point", ["extract", "before-write", "after-write", "after-commit"])
-@pytest.mark.parametrize("run_id", ["", "monday"])
+@pytest.mark.parametrize("disposition", ["replace", "upsert", "delete-insert", "scd2"])
+@pytest.mark.parametrize("point", ["after-write", "between-tables", "after-commit"])
+@pytest.mark.parametrize("folder", ["work", "elsewhere"])
+def test_merges_and_replaces_killed_and_run_again(
+    lake: Lake, tmp_path: Path, disposition: str, point: str, folder: str
+) -> None:
+    assert load(lake, tmp_path / "work", point, "monday", disposition) == -signal.SIGKILL
+    assert load(lake, tmp_path / folder, "", "monday", disposition) == 0
+
+    assert_equal_to_source(lake)
+
+
+@pytest.mark.parametrize("disposition", ["append", "delete-insert"])
+def test_rows_of_a_load_that_died_long_ago_go(lake: Lake, tmp_path: Path, disposition: str) -> None:
+    assert load(lake, tmp_path / "one", "between-tables", disposition=disposition) == -signal.SIGKILL
+    assert load(lake, tmp_path / "two", "after-an-hour", disposition=disposition) == 0
+
+    assert_equal_to_source(lake)
+
+
+@pytest.mark.parametrize(
+    ("point", "run_id"),
+    [
+        ("extract", ""),
+        ("before-write", ""),
+        ("after-write", ""),
+        ("after-commit", ""),
+        ("after-write", "monday"),
+        ("between-tables", "monday"),
+        ("after-commit", "monday"),
+    ],
+)
 def test_killed_and_run_again_on_a_new_machine(lake: Lake, tmp_path: Path, point: str, run_id: str) -> None:
     assert load(lake, tmp_path / "one" / "work", point, run_id) == -signal.SIGKILL
     assert load(lake, tmp_path / "two" / "work", run_id=run_id) == 0
