@@ -19,32 +19,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """A field, or single values of it, that cannot be used yet.
+    """A field that cannot be used yet.
 
     Arguments:
         field: a field of a source or resource.
         instead: what to do until then.
-        values: the values that are meant; empty for all.
     """
 
     field: str
     instead: str
-    values: tuple[str, ...] = ()
 
-    def concerns(self, value: Any) -> bool:
-        """Whether this value of the field was written and cannot be used."""
-        return value is not None and (not self.values or value in self.values)
-
-    def message(self, value: Any) -> str:
+    def message(self) -> str:
         """Return the refusal, to stand after the field's location."""
-        what = f"{value} is" if self.values else "is"
-        return f"{what} not supported yet; {self.instead}"
+        return f"is not supported yet; {self.instead}"
 
 
-NOT_YET: tuple[NotYet, ...] = (
-    NotYet("cursor_field", "leave it out"),
-    NotYet("schema_contract", "use evolve", ("freeze", "discard_value")),
-)
+NOT_YET: tuple[NotYet, ...] = (NotYet("cursor_field", "leave it out"),)
 
 
 def unsupported(source: Mapping[str, Any], location: Location) -> Iterator[Finding]:
@@ -65,8 +55,8 @@ def unsupported(source: Mapping[str, Any], location: Location) -> Iterator[Findi
 def _options(options: Mapping[str, Any], location: Location) -> Iterator[Finding]:
     for row in NOT_YET:
         value = options.get(row.field)
-        if row.concerns(value):
-            yield Finding((*location, row.field), row.message(value))
+        if value is not None:
+            yield Finding((*location, row.field), row.message())
 
 
 def written(options: TableOptions) -> dict[str, Any]:

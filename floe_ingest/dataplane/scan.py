@@ -97,7 +97,12 @@ class OpenScan:
         return self.connection.execute(f"SELECT {nulls} LIMIT 0").to_arrow_table().schema
 
     def write(
-        self, columns: Sequence[Column], origins: Mapping[str, str], folder: Path, options: FileOptions
+        self,
+        columns: Sequence[Column],
+        origins: Mapping[str, str],
+        folder: Path,
+        options: FileOptions,
+        lenient: frozenset[str] = frozenset(),
     ) -> list[WrittenFile]:
         """Write all rows into data files below ``folder``.
 
@@ -107,15 +112,17 @@ class OpenScan:
                 one becomes NULL.
             folder: see ``copy_to_parquet``.
             options: see ``copy_to_parquet``.
+            lenient: columns whose values become NULL where they do not fit; elsewhere that is an error.
         """
         parts = [
-            f"{self._value(origins.get(column.name), column)} AS {identifier(column.name)}"
+            f"{self._value(origins.get(column.name), column, column.name in lenient)}"
+            f" AS {identifier(column.name)}"
             for column in columns
         ]
         select = f"SELECT {', '.join(parts)} FROM ({self.scan.select}) AS scan"
         return copy_to_parquet(self.connection, select, columns, folder, options, self.scan.parameters)
 
-    def _value(self, origin: str | None, column: Column) -> str:
+    def _value(self, origin: str | None, column: Column, lenient: bool) -> str:
         if origin is None:
             return f"CAST(NULL AS {column.type})"
         value = f"CAST({identifier(origin)} AS {self.types[origin]})"
@@ -125,7 +132,9 @@ class OpenScan:
                 f"Replace it in a query, for example by NULL."
             )
             value = f"CASE WHEN {value} IS NULL OR isfinite({value}) THEN {value} ELSE error({advice}) END"
-        return value if column.type == self.types[origin] else f"CAST({value} AS {column.type})"
+        if column.type == self.types[origin]:
+            return value
+        return f"{'TRY_CAST' if lenient else 'CAST'}({value} AS {column.type})"
 
 
 @contextmanager

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from floe_ingest.destination.catalogs import open_catalog
-from floe_ingest.destination.layout import check_compatible, iceberg_schema, table_columns
+from floe_ingest.destination.layout import (
+    check_compatible,
+    iceberg_schema,
+    table_arrow_type,
+    table_columns,
+)
 from floe_ingest.destination.ledger import LoadMark, find_load
 
 if TYPE_CHECKING:
@@ -55,6 +60,16 @@ class Target:
             update.union_by_name(columns)
         by_name = {column.name: column for column in table_columns(transaction.table_metadata.schema())}
         return tuple(by_name[name] for name in columns.names)
+
+    def columns_of(self, table: str) -> pa.Schema | None:
+        """Return the columns that a table has, in the types in which loads come; None for no table."""
+        import pyarrow as pa
+
+        existing = self._load(table)
+        if existing is None:
+            return None
+        arrow = existing.schema().as_arrow()
+        return pa.schema([pa.field(field.name, table_arrow_type(field.type, field.name)) for field in arrow])
 
     def find(
         self, table: str, pipeline: str, *, load_ids: Iterable[str], run_id: str | None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.copy import FileOptions
 from floe_ingest.dataplane.scan import open_scan
+from floe_ingest.engine.contracts import fit
+from floe_ingest.errors import SchemaError
 from floe_ingest_hookspecs import BulkScan
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from dlt.common.schema.typing import TColumnSchema
 
+    from floe_ingest.config import SchemaContract
     from floe_ingest.dataplane.columns import Column
     from floe_ingest.dataplane.connection import DataPlaneSettings
     from floe_ingest.dataplane.scan import OpenScan
@@ -30,6 +33,8 @@ class BulkLanding:
         hint: gives the resource further hints about its columns.
         in_order: whether the last row of several with one key has to be found again, as in a merge.
         columns_for: gives a table's columns with field ids for a load's columns.
+        existing: gives the columns that a table has; None for a new one.
+        contract: what happens where the scan's columns are not the table's.
         folder: where files wait for their load package.
         settings: how much of the machine DuckDB may take.
     """
@@ -38,6 +43,8 @@ class BulkLanding:
     hint: Callable[[dict[str, TColumnSchema]], object]
     in_order: Callable[[], bool]
     columns_for: Callable[[str, pa.Schema], Sequence[Column]]
+    existing: Callable[[str], pa.Schema | None]
+    contract: SchemaContract
     folder: Path
     settings: DataPlaneSettings
 
@@ -52,9 +59,13 @@ class BulkLanding:
 
         scan = replace(scan, ordered=scan.ordered or self.in_order())
         with open_scan(scan, self.settings) as opened:
-            schema, origins = _named_as_in_dlt(opened, self.table)
+            found, origins = _named_as_in_dlt(opened)
+            table = self.existing(self.table) if self.contract != "evolve" else None
+            fitted = fit(found, table, self.contract, self.table)
+            schema = _ordered_as_in_dlt(fitted.columns, self.table)
             columns = self.columns_for(self.table, schema)
-            files = opened.write(columns, origins, self.folder, FileOptions(parallel=not scan.ordered))
+            options = FileOptions(parallel=not scan.ordered)
+            files = opened.write(columns, origins, self.folder, options, fitted.lenient)
         self.hint(_zoneless(schema))
         empty = schema.empty_table()
         if not files:
@@ -75,8 +86,32 @@ def _zoneless(schema: pa.Schema) -> dict[str, TColumnSchema]:
     }
 
 
-def _named_as_in_dlt(opened: OpenScan, table: str) -> tuple[pa.Schema, Mapping[str, str]]:
-    """Return a scan's columns under dlt's names and in dlt's order, and the scan's column of each.
+def _named_as_in_dlt(opened: OpenScan) -> tuple[pa.Schema, Mapping[str, str]]:
+    """Return a scan's columns under dlt's names, and the scan's column of each.
+
+    Raises:
+        SchemaError: two columns have one name in the table.
+    """
+    import dlt
+    import pyarrow as pa
+
+    naming = dlt.current.source_schema().naming
+    origins: dict[str, str] = {}
+    fields = []
+    for field in opened.arrow_schema():
+        name = naming.normalize_identifier(field.name)
+        if name in origins:
+            raise SchemaError(
+                f"Columns {origins[name]!r} and {field.name!r} of {opened.scan.origin} are both {name!r} in "
+                f"the table. Rename one in the source, for example in a query."
+            )
+        origins[name] = field.name
+        fields.append(field.with_name(name))
+    return pa.schema(fields), origins
+
+
+def _ordered_as_in_dlt(found: pa.Schema, table: str) -> pa.Schema:
+    """Return a load's columns in dlt's order, with those that dlt knows and the load lacks.
 
     dlt would rewrite a file whose columns are not exactly those of its schema, in their order; so
     columns that the table has and the scan lacks are written as NULL.
@@ -87,15 +122,12 @@ def _named_as_in_dlt(opened: OpenScan, table: str) -> tuple[pa.Schema, Mapping[s
     from dlt.common.libs.pyarrow import columns_to_arrow
     from dlt.common.schema.utils import is_complete_column
 
-    dlt_schema = dlt.current.source_schema()
-    origins = {dlt_schema.naming.normalize_identifier(name): name for name in opened.types}
-    found = {name: field.type for name, field in zip(origins, opened.arrow_schema(), strict=True)}
     known = {
         name: column
-        for name, column in dlt_schema.tables.get(table, {"columns": {}})["columns"].items()
+        for name, column in dlt.current.source_schema().tables.get(table, {"columns": {}})["columns"].items()
         if is_complete_column(column) and not name.startswith("_dlt_")
     }
     known_types = columns_to_arrow(known, DestinationCapabilitiesContext.generic_capabilities(), "UTC")
-    fields = [pa.field(name, found.pop(name, None) or known_types.field(name).type) for name in known]
-    fields += [pa.field(name, kind) for name, kind in found.items()]
-    return pa.schema(fields), origins
+    types = {field.name: field.type for field in found}
+    fields = [pa.field(name, types.pop(name, None) or known_types.field(name).type) for name in known]
+    return pa.schema([*fields, *(pa.field(name, kind) for name, kind in types.items())])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.engine.bulk import BulkLanding
 from floe_ingest.engine.categories import categorize, chain, describe
+from floe_ingest.engine.contracts import violation
 from floe_ingest.engine.resources import (
     Destination,
     aim,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from dlt import Pipeline
     from dlt.extract import DltResource, DltSource
 
-    from floe_ingest.config import RetryConfig, SourceConfig
+    from floe_ingest.config import RetryConfig, SchemaContract, SourceConfig
     from floe_ingest.destination.target import Target
     from floe_ingest.engine.progress import Progress
     from floe_ingest.engine.workdir import RunFolder
@@ -208,13 +210,20 @@ class _Attempt:
         pipeline = self._pipeline()
         if pipeline.has_pending_data:
             self._remember(pipeline, pipeline.run(None))
-        source = self._source()
+        source = self._source(self._known_tables(pipeline))
         if self._tries > 1 or self._job.folder.resumed:
             self._skip_done(source, pipeline.pipeline_name)
         if loaded_resources(source):
             # The state is wiped by dlt; the rows are replaced in the commit, since every table is.
             pipeline.refresh = "drop_data" if self._job.context.full_refresh else None
-            self._remember(pipeline, pipeline.run(source))
+            try:
+                self._remember(pipeline, pipeline.run(source))
+            except Exception as error:
+                if (refused := violation(error)) is None:
+                    raise
+                # The package holds what was refused: it must not be loaded by a later try.
+                shutil.rmtree(self._job.folder.pipelines, ignore_errors=True)
+                raise refused from error
 
     def tables(self, *, failed: bool) -> tuple[TableResult, ...]:
         """Return what the tables say of this run, roots first."""
@@ -257,7 +266,16 @@ class _Attempt:
             progress=ProgressCollector(job.progress, job.request.name),
         )
 
-    def _source(self) -> DltSource:
+    def _known_tables(self, pipeline: Pipeline) -> frozenset[str]:
+        """Return the tables that were loaded before, where a contract asks for it."""
+        config = self._job.config
+        options = [config, *config.resources.values()]
+        if all(option.schema_contract in (None, "evolve") for option in options):
+            return frozenset()
+        pipeline.sync_destination()
+        return frozenset(name for schema in pipeline.schemas.values() for name in schema.tables)
+
+    def _source(self, known_tables: frozenset[str]) -> DltSource:
         job = self._job
         source = as_source(job.plugins.build_source(job.request), job.request.name, job.request.source_type)
         check_tables(source, job.config, job.destination)
@@ -267,18 +285,21 @@ class _Attempt:
             job.config,
             job.destination,
             self._landing if bulk else None,
+            known_tables=known_tables,
             full_refresh=job.context.full_refresh,
         )
         self._roots = [str(resource.table_name) for resource in loaded_resources(source).values()]
         return source
 
-    def _landing(self, table: str, resource: DltResource) -> BulkLanding:
+    def _landing(self, table: str, resource: DltResource, contract: SchemaContract) -> BulkLanding:
         folder = self._job.folder
         return BulkLanding(
             table=table,
             hint=lambda columns: resource.apply_hints(columns=columns),
             in_order=lambda: merges(resource),
             columns_for=self._job.target.columns_for,
+            existing=self._job.target.columns_of,
+            contract=contract,
             folder=folder.landing,
             settings=DataPlaneSettings(spill_folder=folder.scratch / "spill"),
         )

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.config import parse_partition, parse_sort
+from floe_ingest.engine.contracts import dlt_contract
 from floe_ingest.errors import ConfigurationError, PluginLoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from dlt.common.schema.typing import TColumnSchema
     from dlt.extract import DltResource, DltSource
 
-    from floe_ingest.config import ResourceConfig, SourceConfig
+    from floe_ingest.config import ResourceConfig, SchemaContract, SourceConfig
     from floe_ingest.engine.bulk import BulkLanding
 
 _PLACEHOLDER = "{resource}"
@@ -101,8 +102,9 @@ def aim(
     source: DltSource,
     config: SourceConfig,
     destination: Destination,
-    landing: Callable[[str, DltResource], BulkLanding] | None,
+    landing: Callable[[str, DltResource, SchemaContract], BulkLanding] | None,
     *,
+    known_tables: Collection[str],
     full_refresh: bool,
 ) -> None:
     """Give each resource its table and hints. What the user did not write stays as the source has it.
@@ -112,6 +114,7 @@ def aim(
         config: the source's configuration.
         destination: where it goes.
         landing: makes the step that lands bulk scans into a table; None for a type without any.
+        known_tables: tables that have been loaded before.
         full_refresh: whether every table is replaced.
     """
     for name, resource in source.resources.items():
@@ -122,10 +125,13 @@ def aim(
             hints["additional_table_hints"] = layout
         if full_refresh:
             hints["write_disposition"] = "replace"
+        contract: SchemaContract = options.schema_contract or "evolve"
+        if options.schema_contract is not None and landing is None:
+            hints["schema_contract"] = dlt_contract(contract, is_known=table in known_tables)
         resource.apply_hints(table_name=table, **hints)
         if landing is not None:
             _allow_null_keys(resource)
-            resource.add_step(landing(table, resource))
+            resource.add_step(landing(table, resource, contract))
 
 
 def _hints(options: ResourceConfig, resource: DltResource) -> dict[str, Any]:

@@ -341,6 +341,79 @@ def test_layout_options_reach_the_table(home: Path, lake: Lake, plugins: Plugins
     assert ids(lake, "raw.a") == list(range(10))
 
 
+class Shape(BaseModel, extra="forbid"):
+    """Says which columns a source has."""
+
+    select: str
+    bulk: bool = True
+
+
+class Shapes:
+    """A source whose columns are as the configuration says."""
+
+    @hookimpl
+    def floe_ingest_source_types(self) -> list[SourceType]:
+        return [
+            SourceType("scan", Shape, "By a bulk scan", capabilities=("bulk",)),
+            SourceType("rows", Shape, "By rows"),
+        ]
+
+    @hookimpl
+    def floe_ingest_build_source(self, request: SourceRequest) -> Any:
+        import dlt
+
+        select = request.config.select
+        if request.source_type == "scan":
+            return dlt.resource([BulkScan(select)], name="shape")
+        return dlt.resource(duckdb.sql(select).to_arrow_table().to_pylist(), name="shape")
+
+
+def shape(home: Path, kind: str, select: str, contract: str) -> SourceResult:
+    plugins = load_plugins(extra={"shapes": Shapes()})
+    source = {
+        "name": "a",
+        "source_type": kind,
+        "source_config": {"select": select},
+        "schema_contract": contract,
+    }
+    return floe_ingest.run(make(home, source, plugins=plugins), plugins=plugins).sources[0]
+
+
+@pytest.mark.parametrize("kind", ["scan", "rows"])
+@pytest.mark.parametrize("change", ["SELECT 2 AS id, 'n' AS v, 1 AS added", "SELECT 'text' AS id, 'n' AS v"])
+def test_a_frozen_table_refuses_other_columns(home: Path, lake: Lake, kind: str, change: str) -> None:
+    assert shape(home, kind, "SELECT 1 AS id, 'o' AS v", "freeze").success
+    before = lake.table("raw.a").metadata_location
+
+    refused = shape(home, kind, change, "freeze")
+
+    assert not refused.success
+    assert refused.errors[0].type == "SchemaError"
+    assert "frozen" in refused.errors[0].message
+    assert ("added" if "added" in change else "id") in refused.errors[0].message
+    assert lake.table("raw.a").metadata_location == before
+    assert not list(home.glob(".floe-ingest/**/*.parquet"))
+    assert shape(home, kind, "SELECT 3 AS id, 'n' AS v", "freeze").success
+    assert ids(lake, "raw.a") == [1, 3]
+
+
+@pytest.mark.parametrize("kind", ["scan", "rows"])
+def test_discard_value_keeps_the_row(home: Path, lake: Lake, kind: str) -> None:
+    assert shape(home, kind, "SELECT 1 AS id, 10 AS v", "discard_value").success
+    assert shape(home, kind, "SELECT 2 AS id, 'no number' AS v, 1 AS added", "discard_value").success
+    assert shape(home, kind, "SELECT 3 AS id, 30 AS v", "discard_value").success
+
+    rows = lake.duckdb("raw.a", "SELECT id, v FROM t ORDER BY id").to_pylist()
+    assert [(row["id"], row["v"]) for row in rows] == [(1, 10), (2, None), (3, 30)]
+    assert "added" not in [field.name for field in lake.table("raw.a").schema().fields]
+
+
+def test_two_columns_of_one_name_are_refused(home: Path) -> None:
+    result = shape(home, "scan", 'SELECT 1 AS "Some Id", 2 AS some_id', "evolve")
+
+    assert "are both 'some_id' in the table" in result.errors[0].message
+
+
 def test_merge_without_a_key_is_refused(home: Path, plugins: Plugins) -> None:
     config = make(home, {"name": "a", "write_mode": "merge"}, plugins=plugins)
 

@@ -354,8 +354,6 @@ def test_a_problem_has_path_line_and_a_way_out(case: str, problems: Problems) ->
     ("fields", "field", "instead"),
     [
         ({"cursor_field": "at"}, "cursor_field", "is not supported yet; leave it out"),
-        ({"schema_contract": "freeze"}, "schema_contract", "freeze is not supported yet; use evolve"),
-        ({"schema_contract": "discard_value"}, "schema_contract", "discard_value is not supported yet"),
     ],
 )
 def test_what_is_not_there_yet_is_refused(

@@ -222,7 +222,7 @@ class TestWholeConfiguration:
         config = _config(
             FILES | {"resources": {"a": {}, "b": {"cursor_field": "id"}}},
             FILES | {"source_config": {"pth": "x", "path": "y"}},
-            FILES | {"name": "c", "source_type": "nope", "schema_contract": "freeze"},
+            FILES | {"name": "c", "source_type": "nope", "cursor_field": "at"},
             catalog_config={"uri": "${GONE}"},
         )
         with pytest.raises(InvalidConfigError) as caught:
@@ -234,7 +234,7 @@ class TestWholeConfiguration:
             "sources[1].name",
             "sources[1].source_config.pth",
             "sources[2].source_type",
-            "sources[2].schema_contract",
+            "sources[2].cursor_field",
         ]
 
     def test_two_sources_may_write_one_table(self, plugins: Plugins) -> None:
@@ -242,14 +242,14 @@ class TestWholeConfiguration:
 
     def test_what_is_not_there_yet_has_an_error_of_its_own(self) -> None:
         config = _config(
-            FILES | {"schema_contract": "freeze", "resources": {"a": {"cursor_field": "at"}}},
+            FILES | {"cursor_field": "n", "resources": {"a": {"cursor_field": "at"}}},
             FILES | {"name": "b", "cursor_field": "id"},
         )
         with pytest.raises(NotSupportedYetError) as caught:
             require_supported(config)
         assert isinstance(caught.value, ConfigurationError)
         assert str(caught.value).splitlines() == [
-            "sources[0].schema_contract: freeze is not supported yet; use evolve",
+            "sources[0].cursor_field: is not supported yet; leave it out",
             "sources[0].resources.a.cursor_field: is not supported yet; leave it out",
             "sources[1].cursor_field: is not supported yet; leave it out",
         ]

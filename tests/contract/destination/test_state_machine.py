@@ -1,0 +1,195 @@
+"""Random sequences of loads, crashes, foreign commits, rollbacks and expiry, against a model in plain Python.
+
+A crash is an error at an edge of our own step; the load is then run again, in its working folder or, under
+its run id, in a new one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dlt
+import pytest
+from conftest import Lake
+from dlt.pipeline.exceptions import PipelineStepFailed
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import floe_ingest
+from floe_ingest.destination import chains
+from floe_ingest.destination.catalogs import close_catalogs
+from floe_ingest.destination.commit import TableCommit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Row = dict[str, Any]
+
+ROWS = st.lists(
+    st.fixed_dictionaries({"id": st.integers(0, 12), "v": st.integers(0, 99)}), min_size=1, max_size=8
+)
+POINTS = st.sampled_from(["", "", "before-write", "after-write", "before-commit", "after-commit"])
+
+
+class InjectedError(Exception):
+    """The process dies here, as far as the load is concerned."""
+
+
+@contextmanager
+def crash_at(point: str) -> Iterator[None]:
+    """Raise at a point of our own write and commit steps."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def around(owner: Any, name: str, *, before: bool) -> None:
+            real = getattr(owner, name)
+
+            def wrapped(*args: Any, **kwargs: Any) -> Any:
+                if before:
+                    raise InjectedError(point)
+                real(*args, **kwargs)
+                raise InjectedError(point)
+
+            patch.setattr(owner, name, wrapped)
+
+        moment, _, step = point.partition("-")
+        if step == "write":
+            around(chains, "write_data_files", before=moment == "before")
+            around(chains, "merge_data_files", before=moment == "before")
+        elif step == "commit":
+            around(TableCommit, "run", before=moment == "before")
+        yield
+
+
+class Loads(RuleBasedStateMachine):
+    """One table, its model, and what may happen to it."""
+
+    @initialize()
+    def start(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="loads-"))
+        self.lake = Lake(self.home / "lake")
+        self.folder = self.home / "work"
+        self.runs = 0
+        self.model: list[Row] = []
+        self.history: dict[int, list[Row]] = {}
+        self.has_table = False
+
+    def teardown(self) -> None:
+        close_catalogs()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    # -- loads
+
+    def load(self, rows: list[Row], disposition: Any, point: str, *, new_machine: bool) -> None:
+        self.runs += 1
+        run_id = f"run-{self.runs}"
+        if point:
+            with crash_at(point), pytest.raises((PipelineStepFailed, InjectedError)):
+                self.run(rows, disposition, run_id)
+            if new_machine:
+                self.folder = self.home / f"work-{self.runs}"
+        self.run(rows, disposition, run_id)
+        self.has_table = True
+        snapshot = self.lake.table("bronze.items").current_snapshot()
+        if snapshot is not None:
+            self.history[snapshot.snapshot_id] = [dict(row) for row in self.model]
+
+    def run(self, rows: list[Row], disposition: Any, run_id: str) -> None:
+        pipeline = dlt.pipeline(
+            "shop",
+            destination=floe_ingest.iceberg(**self.lake.properties, run_id=run_id),
+            dataset_name="bronze",
+            pipelines_dir=str(self.folder),
+        )
+        pipeline.run(
+            dlt.resource(rows, name="items", write_disposition=disposition, primary_key="id"),
+        )
+
+    @rule(rows=ROWS, point=POINTS, new_machine=st.booleans())
+    def append(self, rows: list[Row], point: str, new_machine: bool) -> None:
+        self.model += rows
+        self.load(rows, "append", point, new_machine=new_machine)
+
+    @rule(rows=ROWS, point=POINTS, new_machine=st.booleans())
+    def replace(self, rows: list[Row], point: str, new_machine: bool) -> None:
+        self.model = list(rows)
+        self.load(rows, "replace", point, new_machine=new_machine)
+
+    @rule(
+        rows=ROWS,
+        point=POINTS,
+        new_machine=st.booleans(),
+        strategy=st.sampled_from(["upsert", "delete-insert"]),
+    )
+    def merge(self, rows: list[Row], point: str, new_machine: bool, strategy: str) -> None:
+        winners = {row["id"]: row for row in rows}
+        self.model = [row for row in self.model if row["id"] not in winners] + list(winners.values())
+        disposition = {"disposition": "merge", "strategy": strategy}
+        self.load(rows, disposition, point, new_machine=new_machine)
+
+    @rule(rows=ROWS, point=POINTS, new_machine=st.booleans())
+    def insert_only(self, rows: list[Row], point: str, new_machine: bool) -> None:
+        known = {row["id"] for row in self.model}
+        self.model += [row for key, row in {row["id"]: row for row in rows}.items() if key not in known]
+        disposition = {"disposition": "merge", "strategy": "insert-only"}
+        self.load(rows, disposition, point, new_machine=new_machine)
+
+    # -- what others do
+
+    @precondition(lambda self: self.has_table)
+    @rule(key=st.integers(0, 12))
+    def foreign_append(self, key: int) -> None:
+        table = self.lake.table("bronze.items")
+        import pyarrow as pa
+
+        schema = table.schema().as_arrow()
+        row: Row = {"id": key, "v": -1}
+        table.append(pa.Table.from_pylist([row], schema=schema))
+        self.model.append(row)
+        snapshot = self.lake.table("bronze.items").current_snapshot()
+        assert snapshot is not None
+        self.history[snapshot.snapshot_id] = [dict(row) for row in self.model]
+
+    @precondition(lambda self: self.has_table)
+    @rule()
+    def rollback(self) -> None:
+        table = self.lake.table("bronze.items")
+        current = table.current_snapshot()
+        parent = current.parent_snapshot_id if current is not None else None
+        if parent is None or parent not in self.history or table.snapshot_by_id(parent) is None:
+            return
+        table.manage_snapshots().rollback_to_snapshot(parent).commit()
+        self.model = [dict(row) for row in self.history[parent]]
+
+    @precondition(lambda self: self.has_table)
+    @rule()
+    def expire(self) -> None:
+        table = self.lake.table("bronze.items")
+        old = [snapshot.snapshot_id for snapshot in table.snapshots()]
+        current = table.current_snapshot()
+        if current is not None and len(old) > 1:
+            old.remove(current.snapshot_id)
+            table.maintenance.expire_snapshots().by_ids(old).commit()
+
+    @invariant()
+    def table_equals_model(self) -> None:
+        if not getattr(self, "has_table", False):
+            return
+        found = self.lake.duckdb("bronze.items", "SELECT id, v FROM t").to_pylist()
+        assert sorted((row["id"], row["v"]) for row in found) == sorted(
+            (row["id"], row["v"]) for row in self.model
+        )
+
+
+TestLoads = pytest.mark.timeout(600)(Loads.TestCase)
+TestLoads.settings = settings(
+    max_examples=12,
+    stateful_step_count=8,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
