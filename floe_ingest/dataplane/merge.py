@@ -28,7 +28,7 @@ from floe_ingest.dataplane.partitions import PartitionTerm, copy_by_partition
 from floe_ingest.errors import MergeKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -85,16 +85,23 @@ class OldFiles:
     """Data files of the table that may hold matches.
 
     Arguments:
-        with_ids: local paths of files that carry field ids: they are read by id, so that a renamed
-            column is found.
-        by_name: local paths of files without any: read by name.
+        by_name: local paths of files whose columns have the table's names; quickest to read.
+        by_id: local paths of files written before a column got its present name: read by field id.
     """
 
-    with_ids: tuple[Path, ...] = ()
     by_name: tuple[Path, ...] = ()
+    by_id: tuple[Path, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.with_ids or self.by_name)
+        return bool(self.by_name or self.by_id)
+
+    def only(self, paths: Collection[Path]) -> OldFiles:
+        """Return those of these files that are among ``paths``."""
+        wanted = set(paths)
+        return OldFiles(
+            tuple(path for path in self.by_name if path in wanted),
+            tuple(path for path in self.by_id if path in wanted),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,7 @@ class Merge:
         self._staged: tuple[WrittenFile, ...] = ()
         self._load_bytes = 0
         self._has_old = False
+        self._old = OldFiles()
 
     def read_load(self, inputs: Sequence[Path], rule: MergeRule) -> None:
         """Stage the load: its rows in the table's columns, one a key. The relation ``load`` reads them.
@@ -190,25 +198,28 @@ class Merge:
 
     def read_old(self, old: OldFiles) -> None:
         """Make the relation ``old`` over the table's files that may hold a match."""
+        self._old = old
         self._has_old = bool(old)
+        if old:
+            self._connection.execute(f"CREATE TEMP VIEW old AS {self._old_rows(old)}")
+
+    def _old_rows(self, old: OldFiles) -> str:
+        """Return the query for the rows of old files in the table's columns, with the file of each."""
         parts = []
-        if old.with_ids:
+        if old.by_name:
+            relation = f"read_parquet({paths_literal(old.by_name)}, union_by_name = true, filename = true)"
+            columns = projection(self._columns, self._available(relation))
+            parts.append(f"SELECT {columns}, filename AS {_FILE} FROM {relation}")
+        if old.by_id:
             fields = ", ".join(
                 f"{column.field_id.id}: {{name: {literal(column.name)}, type: {literal(column.type)}, "
                 f"default_value: NULL}}"
                 for column in self._columns
                 if column.field_id is not None
             )
-            relation = (
-                f"read_parquet({paths_literal(old.with_ids)}, schema = MAP {{{fields}}}, filename = true)"
-            )
+            relation = f"read_parquet({paths_literal(old.by_id)}, schema = MAP {{{fields}}}, filename = true)"
             parts.append(f"SELECT {self._names}, filename AS {_FILE} FROM {relation}")
-        for path in old.by_name:
-            relation = f"read_parquet({literal(str(path))})"
-            columns = projection(self._columns, self._available(relation))
-            parts.append(f"SELECT {columns}, {literal(str(path))} AS {_FILE} FROM {relation}")
-        if parts:
-            self._connection.execute(f"CREATE TEMP VIEW old AS {' UNION ALL '.join(parts)}")
+        return " UNION ALL ".join(parts)
 
     def bounds(self, column: str) -> tuple[Any, Any]:
         """Return the least and the greatest value of a column of the load; None where it has none."""
@@ -342,8 +353,9 @@ class Merge:
     def _rewrite(self, touched: Sequence[Path], select: str, condition: str) -> tuple[WrittenFile, ...]:
         if not touched:
             return ()
-        rows = f"FROM old AS o WHERE list_contains({paths_literal(touched)}, {_FILE}) AND {condition}"
-        return self._write(f"SELECT {select} {rows}", sum(path.stat().st_size for path in touched))
+        rows = self._old_rows(self._old.only(touched))
+        query = f"SELECT {select} FROM ({rows}) AS o WHERE {condition}"
+        return self._write(query, sum(path.stat().st_size for path in touched))
 
     def _write(self, select: str, size: int) -> tuple[WrittenFile, ...]:
         """Write rows that were read from ``size`` bytes of files."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyiceberg.manifest import DataFile
@@ -98,6 +100,25 @@ def _primitive_fits(kind: pa.DataType, target: IcebergType) -> bool:
         "binary": (pa.binary(), pa.large_binary()),
     }
     return kind in accepted.get(str(target), ())
+
+
+def has_names_of(path: Path, schema: Schema) -> bool:
+    """Return whether a data file's columns can be found by name.
+
+    True where every column that carries a field id has the name that the table gives this id now, and no
+    name stands for another id; and for files without ids, which a name mapping leads to.
+    """
+    import pyarrow.parquet as pq
+
+    ids = {field.name: field.field_id for field in schema.fields}
+    names = {number: name for name, number in ids.items()}
+    for field in pq.read_schema(path):
+        number = _id_of(field)
+        if number is None:
+            continue
+        if names.get(number, field.name) != field.name or ids.get(field.name, number) != number:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

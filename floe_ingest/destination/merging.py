@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.connection import connect
 from floe_ingest.dataplane.merge import Merge, MergeRule, OldFiles, RootIds
+from floe_ingest.destination.adopt import has_names_of
 from floe_ingest.destination.layout import table_columns
 from floe_ingest.destination.write import (
     WriteTask,
     WrittenData,
     file_options,
-    has_field_ids,
     local_path,
     publish_files,
 )
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
+    from pyiceberg.schema import Schema
     from pyiceberg.table import Table
 
 _COPY_CHUNK = 8 * 1024 * 1024
@@ -67,7 +68,9 @@ def merge_data_files(
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule)
         keys = () if child else _prunable(rule)
-        old = _Old.find(table, _filter(task, {key: merge.bounds(key) for key in keys}), task.scratch)
+        old = _Old.find(
+            table, task.schema, _filter(task, {key: merge.bounds(key) for key in keys}), task.scratch
+        )
         merge.read_old(old.files)
         merged = merge.run_child(child.root_key, child.ids) if child else merge.run(rule)
     written = publish_files(task, [*merged.new, *merged.rewritten])
@@ -87,7 +90,7 @@ def root_ids(
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule)
         bounds = {} if with_alive else {key: merge.bounds(key) for key in _prunable(rule)}
-        merge.read_old(_Old.find(table, _filter(task, bounds), task.scratch).files)
+        merge.read_old(_Old.find(table, task.schema, _filter(task, bounds), task.scratch).files)
         return merge.root_ids(rule, id_column, with_alive=with_alive)
 
 
@@ -104,7 +107,7 @@ class _Old:
     data_files: Mapping[Path, DataFile]
 
     @classmethod
-    def find(cls, table: Table | None, row_filter: BooleanExpression, scratch: Path) -> _Old:
+    def find(cls, table: Table | None, schema: Schema, row_filter: BooleanExpression, scratch: Path) -> _Old:
         if table is None or table.current_snapshot() is None:
             return cls(OldFiles(), {})
         found: dict[Path, DataFile] = {}
@@ -115,9 +118,9 @@ class _Old:
                     f"it first, for example by Spark's rewrite_data_files."
                 )
             found[_fetch(table, task.file, scratch)] = task.file
-        with_ids = tuple(path for path in found if has_field_ids(path))
-        by_name = tuple(path for path in found if path not in set(with_ids))
-        return cls(OldFiles(with_ids, by_name), found)
+        by_id = tuple(path for path in found if not has_names_of(path, schema))
+        by_name = tuple(path for path in found if path not in set(by_id))
+        return cls(OldFiles(by_name, by_id), found)
 
 
 def _fetch(table: Table, data_file: DataFile, scratch: Path) -> Path:

@@ -117,13 +117,6 @@ def publish_files(task: WriteTask, local: Sequence[WrittenFile]) -> WrittenData:
     )
 
 
-def has_field_ids(path: Path) -> bool:
-    """Return whether every column of a Parquet file carries a field id."""
-    import pyarrow.parquet as pq
-
-    return all(b"PARQUET:field_id" in (column.metadata or {}) for column in pq.read_schema(path))
-
-
 def remove_data_files(io: FileIO, data_files: Sequence[DataFile]) -> None:
     """Remove data files that no snapshot will ever reference."""
     for data_file in data_files:
