@@ -1,0 +1,100 @@
+"""Commits whose answer is lost, refused or wrong: the table holds the load once, and no file too many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dlt
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+from flaky import FlakyCatalog
+
+import floe_ingest
+from floe_ingest.destination import commit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Lake
+
+DISPOSITIONS: dict[str, Any] = {
+    "append": "append",
+    "replace": "replace",
+    "upsert": {"disposition": "merge", "strategy": "upsert"},
+}
+
+
+@pytest.fixture
+def pipeline(lake: Lake, tmp_path: Path) -> dlt.Pipeline:
+    FlakyCatalog.faults.clear()
+    FlakyCatalog.commits.clear()
+    properties = {key: value for key, value in lake.properties.items() if key != "type"}
+    properties["py-catalog-impl"] = "flaky.FlakyCatalog"
+    return dlt.pipeline(
+        "shop",
+        destination=floe_ingest.iceberg(**properties),
+        dataset_name="bronze",
+        pipelines_dir=str(tmp_path / "work"),
+    )
+
+
+def load(pipeline: dlt.Pipeline, ids: range, disposition: str) -> None:
+    how = DISPOSITIONS[disposition]
+    pipeline.run(
+        dlt.resource([{"id": i} for i in ids], name="items", write_disposition=how, primary_key="id")
+    )
+
+
+@pytest.mark.parametrize("disposition", DISPOSITIONS)
+@pytest.mark.parametrize("first", [True, False], ids=["new table", "known table"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["lost"],
+        ["unknown"],
+        ["reset"],
+        ["conflict", "conflict"],
+        ["unknown", "conflict", "lost"],
+        ["conflict", "unknown", "reset"],
+    ],
+    ids="+".join,
+)
+def test_a_load_lands_once(
+    lake: Lake, pipeline: dlt.Pipeline, disposition: str, first: bool, faults: list[str]
+) -> None:
+    expected = list(range(10))
+    if not first:
+        load(pipeline, range(5), disposition)
+        expected = sorted([*range(5), *expected]) if disposition == "append" else expected
+    FlakyCatalog.faults.extend(faults)
+
+    load(pipeline, range(10), disposition)
+
+    assert sorted(row["id"] for row in lake.duckdb("bronze.items").to_pylist()) == expected
+    assert len(lake.table("bronze.items").snapshots()) == (1 if first else 2)
+    assert not FlakyCatalog.faults
+    if not {"lost", "unknown", "reset"} & set(faults):
+        assert_no_file_too_many(lake)
+
+
+def assert_no_file_too_many(lake: Lake) -> None:
+    table = lake.table("bronze.items")
+    known = {row["file_path"].removeprefix("file://") for row in table.inspect.all_files().to_pylist()}
+    there = {str(path) for path in lake.folder.glob("bronze/items/data/**/*.parquet")}
+    assert there == known
+
+
+def test_a_table_that_never_stands_still_ends_in_a_clear_error(
+    lake: Lake, pipeline: dlt.Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(pipeline, range(5), "append")
+    monkeypatch.setattr(commit, "_ATTEMPTS", 3)
+    FlakyCatalog.faults.extend(["conflict"] * 3)
+
+    with pytest.raises(PipelineStepFailed, match="could not be committed in 3 attempts: refused"):
+        load(pipeline, range(5, 10), "append")
+
+    assert sorted(row["id"] for row in lake.rows("bronze.items")) == list(range(5))
+    assert_no_file_too_many(lake)
+    load(pipeline, range(5, 10), "append")  # takes up the package that was left
+    assert sorted(row["id"] for row in lake.rows("bronze.items")) == list(range(10))

@@ -1,0 +1,42 @@
+"""A SQL catalog whose answers to commits go wrong as told; the commits themselves are real."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+
+if TYPE_CHECKING:
+    from pyiceberg.table import CommitTableResponse, Table
+
+
+class FlakyCatalog(SqlCatalog):
+    """Takes one fault from ``faults`` for each commit of a data table, and works well once there are none.
+
+    - ``lost``: the commit is done, the answer is lost.
+    - ``unknown``: the commit is not done, and neither is that known.
+    - ``reset``: the commit is done, the connection breaks.
+    - ``conflict``: the commit is refused.
+    """
+
+    faults: ClassVar[deque[str]] = deque()
+    commits: ClassVar[list[str]] = []
+
+    def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:
+        name = table.name()[-1]
+        if name == "_dlt_meta":
+            return super().commit_table(table, requirements, updates)
+        fault = self.faults.popleft() if self.faults else ""
+        self.commits.append(fault)
+        if fault == "conflict":
+            raise CommitFailedException("refused")
+        if fault == "unknown":
+            raise CommitStateUnknownException("504")
+        response = super().commit_table(table, requirements, updates)
+        if fault == "lost":
+            raise CommitStateUnknownException("504")
+        if fault == "reset":
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return response
