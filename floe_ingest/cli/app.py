@@ -12,6 +12,7 @@ import click
 
 from floe_ingest.cli import exits
 from floe_ingest.cli.check import check
+from floe_ingest.cli.clean import clean
 from floe_ingest.cli.init import init
 from floe_ingest.cli.listing import plugins, sources
 from floe_ingest.cli.options import global_options
@@ -61,7 +62,7 @@ def cli() -> None:
     """
 
 
-for _command in (init, check, run, sources, plugins):
+for _command in (init, check, run, clean, sources, plugins):
     cli.add_command(_command)
 
 

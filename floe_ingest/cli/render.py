@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from floe_ingest.engine.check import CheckReport, SourceReport
+    from floe_ingest.engine.clean import CleanReport
     from floe_ingest_hookspecs import LoadError, RunResult, SourceResult, TableResult
 
 # Where the output goes to a file or a pipe there is no width to keep to: a name is never cut or folded.
@@ -162,6 +163,19 @@ def _tell_errors(name: str, errors: Sequence[LoadError]) -> None:
         head = Text.assemble((f"{name} failed", "bold red"), f" ({error.category}, {error.type}):")
         console.print(Text.assemble(head, f" {error.message}"))
         console.print(Text(f"  {advice(error.category)}", style="dim"))
+
+
+def show_clean(report: CleanReport) -> None:
+    """Show which files were removed, or would be."""
+    table = _table("table", "file", folding=("file",))
+    for cleaned in report.tables:
+        for number, file in enumerate(cleaned.files):
+            table.add_row("" if number else cleaned.table, file)
+    files = sum(len(cleaned.files) for cleaned in report.tables)
+    size = decimal(sum(cleaned.bytes for cleaned in report.tables))
+    verb = "removed" if report.removed else "would be removed"
+    total = Text(f"{count(files, 'file')}, {size} {verb}" if files else "No file is left over.")
+    _show(*((table, Text(), total) if files else (total,)))
 
 
 def show_check(report: CheckReport) -> None:

@@ -4,10 +4,11 @@
 - ``loading`` loads one source: a dlt pipeline on the Iceberg destination, retried where that helps.
 - ``resources`` prepares what a plugin built; ``bulk`` lands its bulk scans as data files.
 - ``workdir`` keeps the folder of an unfinished run; ``categories`` says what a failure calls for.
-- ``check`` probes sources and the catalog without loading.
+- ``check`` probes sources and the catalog without loading; ``clean`` removes what dead loads left.
 """
 
 from floe_ingest.engine.check import CatalogReport, CheckReport, SourceReport, check
+from floe_ingest.engine.clean import CleanReport, clean
 from floe_ingest.engine.runner import run
 
-__all__ = ["CatalogReport", "CheckReport", "SourceReport", "check", "run"]
+__all__ = ["CatalogReport", "CheckReport", "CleanReport", "SourceReport", "check", "clean", "run"]
