@@ -68,12 +68,15 @@ class FileOptions:
         target_bytes: a file is ended once it has this size.
         parallel: one file a thread. Wanted for bulk, and wrong for a handful of rows: each thread that
             saw one would leave a file.
+        ordered: keep the order of the query's rows, in one file of any size: DuckDB gives the order up
+            where it ends files by size. The connection has to be ordered as well.
     """
 
     compression: str = "zstd"
     compression_level: int | None = None
     target_bytes: int = TARGET_FILE_BYTES
     parallel: bool = True
+    ordered: bool = False
 
 
 def projection(columns: Sequence[Column], available: Sequence[str]) -> str:
@@ -126,7 +129,6 @@ def copy_to_parquet(
         "FORMAT parquet",
         f"COMPRESSION {options.compression}",
         f"ROW_GROUP_SIZE {_ROW_GROUP_ROWS}",
-        "FILENAME_PATTERN '{uuid}'",
         "RETURN_STATS",
     ]
     if options.compression == "zstd":
@@ -134,13 +136,18 @@ def copy_to_parquet(
         clauses.append(f"COMPRESSION_LEVEL {level}")
     if field_ids := field_ids_option(columns):
         clauses.append(field_ids)
+    in_one_file = options.ordered and partition_by is None
+    if in_one_file:
+        target /= f"{uuid.uuid4()}.parquet"
+    else:
+        clauses.append("FILENAME_PATTERN '{uuid}'")
     if partition_by is not None:
         clauses += [
             f"PARTITION_BY ({identifier(partition_by)})",
             "WRITE_PARTITION_COLUMNS false",
             "HIVE_FILE_PATTERN false",
         ]
-    else:
+    elif not in_one_file:
         clauses.append(f"FILE_SIZE_BYTES {options.target_bytes}")
         if options.parallel:
             clauses.append("PER_THREAD_OUTPUT true")
@@ -160,7 +167,6 @@ def rows_of(
     connection: DuckDBPyConnection,
     inputs: Sequence[Path],
     columns: Sequence[Column],
-    order: Sequence[SortTerm] = (),
 ) -> str:
     """Return the query for the rows of Parquet files, united by column name, with ``columns``.
 
@@ -170,12 +176,10 @@ def rows_of(
         connection: looks the inputs' columns up.
         inputs: the files.
         columns: what the query gives.
-        order: how its rows are sorted.
     """
     relation = f"read_parquet({paths_literal(inputs)}, union_by_name = true)"
     found = connection.execute(f"SELECT * FROM {relation} LIMIT 0").description or ()
-    select = f"SELECT {projection(columns, [str(name) for name, *_ in found])} FROM {relation}"
-    return select + order_by(order)
+    return f"SELECT {projection(columns, [str(name) for name, *_ in found])} FROM {relation}"
 
 
 def order_by(order: Sequence[SortTerm]) -> str:

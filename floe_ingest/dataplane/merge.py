@@ -17,14 +17,12 @@ from floe_ingest.dataplane.columns import Column, identifier, literal
 from floe_ingest.dataplane.copy import (
     PARALLEL_FROM_BYTES,
     FileOptions,
-    SortTerm,
     WrittenFile,
     copy_to_parquet,
-    order_by,
     paths_literal,
     projection,
 )
-from floe_ingest.dataplane.partitions import PartitionTerm, copy_by_partition
+from floe_ingest.dataplane.partitions import FileLayout, copy_by_partition
 from floe_ingest.errors import MergeKeyError
 
 if TYPE_CHECKING:
@@ -144,8 +142,7 @@ class Merge:
         columns: the table's columns, with field ids.
         folder: where files are written.
         options: how files are written.
-        terms: the table's partition spec.
-        order: the table's sort order.
+        layout: how rows are spread over files and ordered in them.
     """
 
     def __init__(
@@ -154,15 +151,13 @@ class Merge:
         columns: Sequence[Column],
         folder: Path,
         options: FileOptions,
-        terms: Sequence[PartitionTerm] = (),
-        order: Sequence[SortTerm] = (),
+        layout: FileLayout,
     ) -> None:
         self._connection = connection
         self._columns = columns
         self._folder = folder
         self._options = options
-        self._terms = tuple(terms)
-        self._order = tuple(order)
+        self._layout = layout
         self._names = ", ".join(identifier(column.name) for column in columns)
         self._staged: tuple[WrittenFile, ...] = ()
         self._load_bytes = 0
@@ -274,14 +269,14 @@ class Merge:
         """Upsert and delete-insert: old rows with a match go, the load's rows go in."""
         touched, rewritten = self._take_out(_matches(rule))
         new = self._staged
-        if rule.hard_delete is not None or self._is_laid_out:
+        if rule.hard_delete is not None or self._layout:
             new = self._write(f"SELECT {self._names} FROM load AS l WHERE {_alive(rule)}", self._load_bytes)
         return Merged(new, rewritten, touched, sum(file.rows for file in new))
 
     def _insert_only(self, rule: MergeRule) -> Merged:
         """Rows whose key is new go in; nothing else changes."""
         new = self._staged
-        if self._has_old or rule.hard_delete is not None or self._is_laid_out:
+        if self._has_old or rule.hard_delete is not None or self._layout:
             condition = _alive(rule) + self._not_there(rule)
             new = self._write(f"SELECT {self._names} FROM load AS l WHERE {condition}", self._load_bytes)
         return Merged(new=new, rows=sum(file.rows for file in new))
@@ -303,11 +298,6 @@ class Merge:
         return Merged(new, rewritten, touched, sum(file.rows for file in new))
 
     # -- pieces
-
-    @property
-    def _is_laid_out(self) -> bool:
-        """Whether staged rows have to be written again, by partition or in order."""
-        return bool(self._terms or self._order)
 
     def _known_version(self, rule: MergeRule) -> str:
         validity = _validity(rule)
@@ -359,10 +349,9 @@ class Merge:
 
     def _write(self, select: str, size: int) -> tuple[WrittenFile, ...]:
         """Write rows that were read from ``size`` bytes of files."""
-        options = replace(self._options, parallel=size >= PARALLEL_FROM_BYTES and not self._order)
-        query = select + order_by(self._order)
+        options = replace(self._options, parallel=size >= PARALLEL_FROM_BYTES)
         return tuple(
-            copy_by_partition(self._connection, query, self._columns, self._terms, self._folder, options)
+            copy_by_partition(self._connection, select, self._columns, self._layout, self._folder, options)
         )
 
     def _write_ids(self, select: str) -> tuple[Path, ...]:

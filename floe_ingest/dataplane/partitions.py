@@ -1,17 +1,17 @@
 """Iceberg's partition transforms in DuckDB, and data files that hold one partition each.
 
 Transforms: https://iceberg.apache.org/spec/#partition-transforms. Bucket hashes come from pyiceberg-core,
-by Arrow vectors, since DuckDB has no 32-bit Murmur3.
+since DuckDB has no 32-bit Murmur3.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from floe_ingest.dataplane.columns import Column, identifier
-from floe_ingest.dataplane.copy import FileOptions, WrittenFile, copy_to_parquet
+from floe_ingest.dataplane.columns import Column, identifier, literal
+from floe_ingest.dataplane.copy import FileOptions, SortTerm, WrittenFile, copy_to_parquet, order_by
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PID = "__floe_partition"
 _HOUR = 3_600_000_000  # microseconds
+_BATCH_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class PartitionTerm:
     column: str
     width: int = 0
 
-    def sql(self, connection: DuckDBPyConnection, duckdb_type: str) -> str:
-        """Return the expression of this term's value; bucket is registered with the connection.
+    def sql(self, duckdb_type: str) -> str:
+        """Return the expression of this term's value, for any transform but bucket.
 
         Raises:
             SchemaError: the transform does not go with the type.
@@ -49,8 +50,6 @@ class PartitionTerm:
             return name
         if self.transform == "void":
             return "NULL"
-        if self.transform == "bucket":
-            return f"{_bucket(connection, duckdb_type, self.width)}({name})"
         if self.transform == "truncate":
             return self._truncate(name, duckdb_type)
         return self._time(name, duckdb_type)
@@ -81,44 +80,88 @@ class PartitionTerm:
         return f"CAST(({micros} - ((({micros} % {_HOUR}) + {_HOUR}) % {_HOUR})) // {_HOUR} AS INTEGER)"
 
 
-def _bucket(connection: DuckDBPyConnection, duckdb_type: str, width: int) -> str:
-    """Register the bucket transform for a type and return its name."""
-    import duckdb
-    from duckdb.func import FunctionNullHandling, PythonUDFType
+@dataclass(frozen=True, slots=True)
+class FileLayout:
+    """How rows are spread over files and ordered within them.
+
+    Arguments:
+        terms: the fields of the partition spec.
+        order: the fields of the sort order.
+    """
+
+    terms: tuple[PartitionTerm, ...] = ()
+    order: tuple[SortTerm, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.terms or self.order)
+
+
+def _bucket_files(
+    connection: DuckDBPyConnection, select: str, term: PartitionTerm, folder: Path
+) -> tuple[str, str]:
+    """Write the bucket of each distinct value of a column; return the file and the column, quoted.
+
+    Batches go through pyiceberg-core and back into a file, so that any number of values fits in memory.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     from pyiceberg_core import transform
 
-    # Without annotations, which DuckDB would try to resolve.
-    def bucket(values):  # type: ignore[no-untyped-def]
-        return transform.bucket(values.combine_chunks(), width)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{uuid.uuid4().hex}.buckets.parquet"
+    name = identifier(term.column)
+    result = connection.execute(f"SELECT DISTINCT {name} AS value FROM ({select})")
+    reader = result.to_arrow_reader(_BATCH_ROWS)
+    schema = pa.schema([reader.schema.field("value"), pa.field("bucket", pa.int32())])
+    with pq.ParquetWriter(file, schema) as writer:
+        for batch in reader:
+            values = batch.column("value")
+            buckets = transform.bucket(values, term.width)
+            writer.write_batch(pa.record_batch([values, buckets], schema=schema))
+    return str(file), name
 
-    name = f"floe_bucket_{uuid.uuid4().hex}"
-    kind, null_handling = PythonUDFType.ARROW, FunctionNullHandling.SPECIAL
-    parameters: list[Any] = [duckdb.type(duckdb_type)]
-    returned = duckdb.type("INTEGER")
-    connection.create_function(name, bucket, parameters, returned, type=kind, null_handling=null_handling)
-    return name
+
+def _with_buckets(
+    connection: DuckDBPyConnection, select: str, terms: Sequence[PartitionTerm], folder: Path
+) -> tuple[str, dict[PartitionTerm, str]]:
+    """Return a query that adds a column for each bucket term, and the names of these columns."""
+    added: dict[PartitionTerm, str] = {}
+    joins = []
+    for number, term in enumerate(term for term in terms if term.transform == "bucket"):
+        file, column = _bucket_files(connection, select, term, folder)
+        added[term] = f"__floe_b{number}"
+        joins.append(
+            f"LEFT JOIN read_parquet({literal(file)}) AS m{number} "
+            f"ON s.{column} IS NOT DISTINCT FROM m{number}.value"
+        )
+    if not added:
+        return select, added
+    buckets = ", ".join(f"m{number}.bucket AS {name}" for number, name in enumerate(added.values()))
+    return f"SELECT s.*, {buckets} FROM ({select}) AS s {' '.join(joins)}", added
 
 
 def copy_by_partition(
     connection: DuckDBPyConnection,
     select: str,
     columns: Sequence[Column],
-    terms: Sequence[PartitionTerm],
+    layout: FileLayout,
     folder: Path,
     options: FileOptions,
 ) -> list[WrittenFile]:
-    """Run ``select`` and write its rows into files of one partition each.
+    """Run ``select`` and write its rows into files of one partition each, in order.
 
     DuckDB writes keys of partitions as text, so partitions are numbered first, and the numbers lead back
     to the typed values.
 
-    Arguments: see ``copy_to_parquet``; ``terms`` may be empty. ``select`` is read twice where there are any.
+    Arguments: see ``copy_to_parquet``. ``select`` is read more than once where the table is partitioned.
     """
-    if not terms:
-        return copy_to_parquet(connection, select, columns, folder, options)
+    if not layout.terms:
+        options = replace(options, ordered=options.ordered or bool(layout.order))
+        return copy_to_parquet(connection, select + order_by(layout.order), columns, folder, options)
+    select, buckets = _with_buckets(connection, select, layout.terms, folder)
     types = {column.name: column.type for column in columns}
-    values = [term.sql(connection, types[term.column]) for term in terms]
-    names = [f"__floe_p{number}" for number in range(len(terms))]
+    values = [buckets.get(term) or term.sql(types[term.column]) for term in layout.terms]
+    names = [f"__floe_p{number}" for number in range(len(layout.terms))]
     listed = ", ".join(f"{value} AS {name}" for value, name in zip(values, names, strict=True))
     numbers = f"floe_partitions_{uuid.uuid4().hex}"
     connection.execute(
@@ -126,12 +169,17 @@ def copy_by_partition(
         f"FROM (SELECT DISTINCT {listed} FROM ({select}))"
     )
     same = " AND ".join(f"rows.{name} IS NOT DISTINCT FROM p.{name}" for name in names)
+    kept = ", ".join(f"rows.{identifier(column.name)}" for column in columns)
     numbered = (
-        f"SELECT rows.* EXCLUDE ({', '.join(names)}), p.{_PID} "
-        f"FROM (SELECT *, {listed} FROM ({select})) AS rows JOIN {numbers} AS p ON {same}"
+        f"SELECT {kept}, p.{_PID} FROM (SELECT *, {listed} FROM ({select})) AS rows "
+        f"JOIN {numbers} AS p ON {same}{order_by(layout.order)}"
     )
+    if layout.order:
+        # Threads would put sorted pieces into a partition's file in any order.
+        connection.execute("SET threads = 1")
     files = copy_to_parquet(
         connection, numbered, columns, folder, replace(options, parallel=False), partition_by=_PID
     )
+    connection.execute("RESET threads")
     keys = {row[0]: row[1:] for row in connection.execute(f"SELECT * FROM {numbers}").fetchall()}
     return [replace(file, partition=tuple(keys[file.number])) for file in files]

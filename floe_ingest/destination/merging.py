@@ -64,7 +64,7 @@ def merge_data_files(
         MergeKeyError: rows have no key.
         SchemaError: the table has delete files, which are not merged yet.
     """
-    with connect(task.settings, ordered=bool(task.order)) as connection:
+    with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule)
         keys = () if child else _prunable(rule)
@@ -86,7 +86,7 @@ def root_ids(
     Arguments: see ``merge_data_files``; ``id_column`` is the root's row id. ``with_alive`` also lists the
     rows that the table has, so that child rows of none of them can go.
     """
-    with connect(task.settings, ordered=bool(task.order)) as connection:
+    with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule)
         bounds = {} if with_alive else {key: merge.bounds(key) for key in _prunable(rule)}
@@ -96,7 +96,7 @@ def root_ids(
 
 def _merge(connection: DuckDBPyConnection, task: WriteTask) -> Merge:
     columns, options = table_columns(task.schema), file_options(task.table_properties)
-    return Merge(connection, columns, task.scratch, options, task.terms, task.order)
+    return Merge(connection, columns, task.scratch, options, task.layout)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from floe_ingest.dataplane.connection import DataPlaneSettings, connect
 from floe_ingest.dataplane.copy import PARALLEL_FROM_BYTES, FileOptions, WrittenFile, rows_of
-from floe_ingest.dataplane.partitions import copy_by_partition
+from floe_ingest.dataplane.partitions import FileLayout, copy_by_partition
 from floe_ingest.destination.adopt import Place, describe, fits
 from floe_ingest.destination.layout import table_columns
 from floe_ingest.destination.spec import order_of, partition_record, terms_of
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table.sorting import SortOrder
-
-    from floe_ingest.dataplane.copy import SortTerm
-    from floe_ingest.dataplane.partitions import PartitionTerm
 
 _SMALL_FILE = 16 * 1024 * 1024
 _COPY_CHUNK = 8 * 1024 * 1024
@@ -59,14 +56,12 @@ class WriteTask:
     settings: DataPlaneSettings = field(default_factory=DataPlaneSettings)
 
     @property
-    def terms(self) -> tuple[PartitionTerm, ...]:
-        """The fields of the partition spec."""
-        return terms_of(self.spec, self.schema) if self.spec is not None else ()
-
-    @property
-    def order(self) -> tuple[SortTerm, ...]:
-        """The fields of the sort order."""
-        return order_of(self.sort_order, self.schema) if self.sort_order is not None else ()
+    def layout(self) -> FileLayout:
+        """How rows are spread over files, and ordered in them."""
+        return FileLayout(
+            terms_of(self.spec, self.schema) if self.spec is not None else (),
+            order_of(self.sort_order, self.schema) if self.sort_order is not None else (),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +125,7 @@ def _adoptable(task: WriteTask) -> list[WrittenFile]:
     """Return all inputs if every one fits and they are not many small ones, else none."""
     import pyarrow.parquet as pq
 
-    if not task.inputs or task.terms or task.order:
+    if not task.inputs or task.layout:
         return []
     sizes = [path.stat().st_size for path in task.inputs]
     if len(sizes) > (os.cpu_count() or 1) and sum(sizes) / len(sizes) < _SMALL_FILE:
@@ -148,11 +143,11 @@ def _rewrite(task: WriteTask) -> list[WrittenFile]:
     if not task.inputs:
         return []
     total = sum(path.stat().st_size for path in task.inputs)
-    options = file_options(task.table_properties, parallel=total >= PARALLEL_FROM_BYTES and not task.order)
-    columns = table_columns(task.schema)
-    with connect(task.settings, ordered=bool(task.order)) as connection:
-        select = rows_of(connection, task.inputs, columns, task.order)
-        return copy_by_partition(connection, select, columns, task.terms, task.scratch, options)
+    layout, columns = task.layout, table_columns(task.schema)
+    options = file_options(task.table_properties, parallel=total >= PARALLEL_FROM_BYTES)
+    with connect(task.settings, ordered=bool(layout.order)) as connection:
+        select = rows_of(connection, task.inputs, columns)
+        return copy_by_partition(connection, select, columns, layout, task.scratch, options)
 
 
 def file_options(properties: Mapping[str, str], *, parallel: bool = True) -> FileOptions:
@@ -191,7 +186,7 @@ def _publish(io: FileIO, task: WriteTask, file: WrittenFile) -> DataFile:
         size,
         record,
         task.spec.spec_id if task.spec is not None else 0,
-        task.sort_order.order_id if task.order and task.sort_order is not None else None,
+        task.sort_order.order_id if task.layout.order and task.sort_order is not None else None,
     )
     return describe(metadata, task.schema, dict(task.table_properties), place)
 

@@ -64,7 +64,7 @@ class BulkLanding:
             fitted = fit(found, table, self.contract, self.table)
             schema = _ordered_as_in_dlt(fitted.columns, self.table)
             columns = self.columns_for(self.table, schema)
-            options = FileOptions(parallel=not scan.ordered)
+            options = FileOptions(ordered=scan.ordered)
             files = opened.write(columns, origins, self.folder, options, fitted.lenient)
         self.hint(_zoneless(schema))
         empty = schema.empty_table()

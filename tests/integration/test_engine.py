@@ -414,6 +414,19 @@ def test_two_columns_of_one_name_are_refused(home: Path) -> None:
     assert "are both 'some_id' in the table" in result.errors[0].message
 
 
+def test_the_last_row_of_a_bulk_scan_wins_a_merge(home: Path, lake: Lake) -> None:
+    """Threads must not lose the order in which a scan gives its rows."""
+    plugins = load_plugins(extra={"shapes": Shapes()})
+    select = "SELECT i % 1000 AS id, i AS v FROM range(3000000) t(i)"
+    source = {"name": "a", "source_type": "scan", "source_config": {"select": select}}
+    config = make(home, source | {"write_mode": "merge", "primary_key": "id"}, plugins=plugins)
+
+    assert floe_ingest.run(config, plugins=plugins).success
+
+    found = lake.duckdb("raw.a", "SELECT count(*) AS n, min(v) AS least FROM t").to_pylist()
+    assert found == [{"n": 1000, "least": 2_999_000}]
+
+
 def test_merge_without_a_key_is_refused(home: Path, plugins: Plugins) -> None:
     config = make(home, {"name": "a", "write_mode": "merge"}, plugins=plugins)
 

@@ -174,7 +174,7 @@ def test_an_unknown_column_is_named(pipeline: dlt.Pipeline) -> None:
 
 def test_rows_are_sorted_within_files(lake: Lake, pipeline: dlt.Pipeline) -> None:
     resource = dlt.resource(
-        pa.table({"a": [(i * 7919) % 1000 for i in range(1000)], "b": [i % 3 for i in range(1000)]}),
+        pa.table({"a": [(i * 7919) % 300_007 for i in range(300_000)], "b": [i % 3 for i in range(300_000)]}),
         name="items",
     )
     hint: Any = {
@@ -195,6 +195,25 @@ def test_rows_are_sorted_within_files(lake: Lake, pipeline: dlt.Pipeline) -> Non
     assert [(row["b"], row["a"]) for row in held] == sorted(
         ((row["b"], row["a"]) for row in held), key=lambda pair: (-pair[0], pair[1])
     )
+
+
+def test_rows_are_sorted_within_the_files_of_each_partition(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    rows = pa.table(
+        {"a": [(i * 7919) % 300_007 for i in range(300_000)], "c": ["xyz"[i % 3] for i in range(300_000)]}
+    )
+    resource = dlt.resource(rows, name="items")
+    iceberg_adapter(resource, partition=["c", iceberg_partition.bucket(2, "a")])
+    hint: Any = {"x-iceberg-sort": [{"column": "a", "descending": False}]}
+    resource.apply_hints(additional_table_hints=hint)
+
+    pipeline.run(resource)
+
+    tasks = list(lake.table("bronze.items").scan().plan_files())
+    assert len(tasks) == 6
+    for task in tasks:
+        held = pa.parquet.read_table(task.file.file_path.removeprefix("file://"))["a"].to_pylist()
+        assert held == sorted(held)
+    assert sum(task.file.record_count for task in tasks) == 300_000
 
 
 def test_properties_are_set_and_in_force(lake: Lake, pipeline: dlt.Pipeline) -> None:
