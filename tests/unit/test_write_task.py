@@ -126,7 +126,7 @@ def test_many_small_files_become_one(tmp_path: Path) -> None:
     work = task(paths[0], tmp_path)
 
     written = write_data_files(
-        WriteTask(paths, work.schema, work.table_location, {}, work.io_properties, work.scratch)
+        WriteTask(paths, work.schema, work.table_location, {}, work.io_properties, scratch=work.scratch)
     )
 
     assert len(written.data_files) == 1
