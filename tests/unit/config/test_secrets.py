@@ -99,7 +99,7 @@ def test_a_secret_of_the_environment(plugins: Plugins, case: tuple[str, Any], se
     catalog = {"credential": "${FLOE_TEST_SECRET}", "uri": ["${FLOE_TEST_SECRET}"]}
     document = _document(kind, _filled(written, "${FLOE_TEST_SECRET}"), catalog)
     document["sources"][0] |= {
-        "destination_table": "${FLOE_TEST_SECRET}",
+        "destination_table": "${FLOE_TEST_SECRET} /",  # wrong whatever the secret is
         "partition_by": "${FLOE_TEST_SECRET}(x)",
         "primary_key": ["${FLOE_TEST_SECRET}", "${FLOE_TEST_SECRET}"],
     }
