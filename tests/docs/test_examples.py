@@ -197,7 +197,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
             """
             CREATE TABLE products (sku TEXT PRIMARY KEY, price DECIMAL(10,2));
             INSERT INTO products VALUES ('a', 1.25), ('b', 2.5);
-            CREATE TABLE stock (sku TEXT, amount INTEGER);
+            CREATE TABLE stock (sku TEXT PRIMARY KEY, amount INTEGER);
             INSERT INTO stock VALUES ('a', 3);
             """
         )
