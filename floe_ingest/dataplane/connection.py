@@ -31,12 +31,10 @@ class DataPlaneSettings:
 
     Arguments:
         memory_limit: for DuckDB's buffers, as DuckDB writes sizes ("512MB"). Beyond it, it spills.
-        threads: worker threads; None for all cores.
         spill_folder: where it spills; None spills into the system's temporary folder.
     """
 
     memory_limit: str = "512MB"
-    threads: int | None = None
     spill_folder: Path | None = None
 
 
@@ -48,7 +46,7 @@ def connect(settings: DataPlaneSettings, *, ordered: bool = False) -> Iterator[D
     they come from wheels, by path. Times without a zone are read as UTC.
 
     Arguments:
-        settings: memory, threads and where to spill.
+        settings: memory, and where to spill.
         ordered: keep the order of rows from the inputs to the files.
     """
     import duckdb
@@ -59,8 +57,6 @@ def connect(settings: DataPlaneSettings, *, ordered: bool = False) -> Iterator[D
         "memory_limit": settings.memory_limit,
         "preserve_insertion_order": ordered,
     }
-    if settings.threads is not None:
-        config["threads"] = settings.threads
     if settings.spill_folder is not None:
         settings.spill_folder.mkdir(parents=True, exist_ok=True)
         config["temp_directory"] = str(settings.spill_folder)

@@ -8,7 +8,6 @@ imported, listed and validated without loading dlt, pyarrow or pyiceberg. Plugin
 from floe_ingest_hookspecs.markers import PROJECT, hookimpl, hookspec
 from floe_ingest_hookspecs.scans import Attachment, BulkScan
 from floe_ingest_hookspecs.types import (
-    WRITE_DISPOSITIONS,
     CatalogRequest,
     DefinitionsRequest,
     ErrorCategory,
@@ -28,7 +27,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PROJECT",
-    "WRITE_DISPOSITIONS",
     "Attachment",
     "BulkScan",
     "CatalogRequest",

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 WriteMode = Literal["append", "replace", "merge"]
-WRITE_DISPOSITIONS: tuple[WriteMode, ...] = ("append", "replace", "merge")
 
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
