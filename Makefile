@@ -67,9 +67,9 @@ format: $(VENV)/.installed-dev ## Format the code and fix what ruff can fix
 .PHONY: constraints
 constraints: ## Write constraints.txt anew, with the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory venv VENV=build/constraints-venv
-	build/constraints-venv/bin/python -m pip --quiet --disable-pip-version-check install --upgrade --editable '.[dev]'
-	{ sed -n '/^#/p' constraints.txt; \
-	  build/constraints-venv/bin/python -m pip --disable-pip-version-check freeze --exclude-editable; } > build/constraints.txt
+	build/constraints-venv/bin/python -m pip --quiet --disable-pip-version-check install uv
+	{ sed -n '/^#/p' constraints.txt; build/constraints-venv/bin/uv --quiet pip compile --extra dev \
+	  --python-version 3.11 --no-header --no-annotate --no-emit-index-url pyproject.toml; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 	rm -rf build/constraints-venv
 
