@@ -209,20 +209,22 @@ def _check_rows(source: SourceReport) -> list[tuple[RenderableType, ...]]:
         source.source_type,
         _state(source.success),
     )
-    if not source.resources:
-        return [(*lead, "", "", "", source.message)]
-    rows: list[tuple[RenderableType, ...]] = []
-    for position, found in enumerate(source.resources):
-        rows.append(
-            (
-                *(lead if position == 0 else ("", "", "")),
-                found.name,
-                ", ".join(found.columns),
-                "" if found.estimated_rows is None else f"{found.estimated_rows:,}",
-                found.detail or (source.message if position == 0 else ""),
-            )
+    cells: list[tuple[RenderableType, ...]] = [
+        (
+            found.name,
+            ", ".join(found.columns),
+            "" if found.estimated_rows is None else f"{found.estimated_rows:,}",
+            found.detail or (source.message if position == 0 else ""),
         )
-    return rows
+        for position, found in enumerate(source.resources)
+    ]
+    cells += [
+        (Text(part.name, style="red"), Text(f"missing {part.kind}", style="red"), "", part.advice)
+        for part in source.missing
+    ]
+    if not cells:
+        cells = [("", "", "", source.message)]
+    return [(*(lead if position == 0 else ("", "", "")), *rest) for position, rest in enumerate(cells)]
 
 
 def tell_check_failures(report: CheckReport) -> None:

@@ -17,7 +17,6 @@ from floe_ingest.config.models import (
     TableOptions,
 )
 from floe_ingest.config.starter import starter_yaml
-from floe_ingest.config.supported import require_supported
 from floe_ingest.config.transforms import PartitionField, SortField, parse_partition, parse_sort
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     "parse_config",
     "parse_partition",
     "parse_sort",
-    "require_supported",
     "resolve_catalog",
     "resolve_source",
     "starter_yaml",

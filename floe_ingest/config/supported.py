@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from floe_ingest.config.locations import Finding, Location, show_location
-from floe_ingest.errors import NotSupportedYetError
+from floe_ingest.config.locations import Finding, Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from floe_ingest.config.models import DltIngestionConfig, TableOptions
+    from floe_ingest.config.models import TableOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +65,3 @@ def written(options: TableOptions) -> dict[str, Any]:
     if isinstance(resources, dict):
         fields["resources"] = {name: written(resource) for name, resource in resources.items()}
     return fields
-
-
-def require_supported(config: DltIngestionConfig) -> None:
-    """Refuse a configuration that asks for what is not there yet.
-
-    Raises:
-        NotSupportedYetError: names every such field, and what to do instead.
-    """
-    findings = [
-        finding
-        for index, source in enumerate(config.sources)
-        for finding in unsupported(written(source), ("sources", index))
-    ]
-    if findings:
-        lines = [f"{show_location(finding.location)}: {finding.message}" for finding in findings]
-        raise NotSupportedYetError("\n".join(lines))

@@ -8,16 +8,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.config import resolve_catalog, resolve_source, validate_config
-from floe_ingest.engine.categories import categorize, describe
+from floe_ingest.engine.bounded import PROBE_SECONDS, OutOfTimeError, within
+from floe_ingest.engine.categories import categorize, chain, describe
 from floe_ingest.engine.workdir import new_run_id
-from floe_ingest.errors import IngestionError
+from floe_ingest.errors import IngestionError, MissingPackageError, SourceConnectionError
 from floe_ingest.plugins import load_plugins
-from floe_ingest_hookspecs import RunContext
+from floe_ingest.redaction import redact
+from floe_ingest_hookspecs import ErrorCategory, LoadError, MissingPart, RunContext
 
 if TYPE_CHECKING:
     from floe_ingest.config import DltIngestionConfig, SourceConfig
     from floe_ingest.plugins import Plugins
-    from floe_ingest_hookspecs import FoundResource, LoadError
+    from floe_ingest_hookspecs import CatalogRequest, FoundResource, SourceCheck, SourceRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class SourceReport:
     success: bool
     resources: tuple[FoundResource, ...] = ()
     message: str = ""
+    missing: tuple[MissingPart, ...] = ()
     errors: tuple[LoadError, ...] = ()
 
 
@@ -80,6 +83,7 @@ def _source_as_dict(source: SourceReport) -> dict[str, Any]:
             }
             for found in source.resources
         ],
+        "missing": [{"kind": part.kind, "name": part.name, "advice": part.advice} for part in source.missing],
         "errors": [
             {"category": str(error.category), "type": error.type, "message": error.message}
             for error in source.errors
@@ -88,7 +92,7 @@ def _source_as_dict(source: SourceReport) -> dict[str, Any]:
 
 
 def check(config: DltIngestionConfig, *, plugins: Plugins | None = None) -> CheckReport:
-    """Probe the catalog and every source, side by side.
+    """Probe the catalog and every source, side by side, each within 10 seconds.
 
     Arguments:
         config: from ``load_config``, or made in Python.
@@ -109,36 +113,84 @@ def check(config: DltIngestionConfig, *, plugins: Plugins | None = None) -> Chec
     return CheckReport(report.success and all(source.success for source in sources), report, sources)
 
 
-def _check_catalog(config: DltIngestionConfig, plugins: Plugins) -> CatalogReport:
-    from floe_ingest.destination.catalogs import sqlite_file
-    from floe_ingest.destination.target import Target
+def probe(request: SourceRequest, plugins: Plugins) -> SourceCheck | None:
+    """Call the probe of a source, and wait no longer than a probe may take.
 
+    Raises:
+        SourceConnectionError: it has not ended in time.
+        IngestionError: what the probe itself raised.
+    """
+    try:
+        return within(PROBE_SECONDS, lambda: plugins.check_source(request))
+    except OutOfTimeError as error:
+        raise SourceConnectionError(
+            f"The probe of source {request.name!r} has not ended within {PROBE_SECONDS:g} seconds. Something "
+            f"that it asks does not answer: a server, a folder on the network, a name server."
+        ) from error
+
+
+def missing_parts(error: BaseException) -> tuple[MissingPart, ...]:
+    """Return the packages that an error says are not installed."""
+    return tuple(
+        MissingPart("package", cause.import_name, cause.install)
+        for cause in chain(error)
+        if isinstance(cause, MissingPackageError)
+    )
+
+
+def told_missing(part: MissingPart, source: str) -> LoadError:
+    """Return what is missing as an error of its source."""
+    permission = part.kind == "permission"
+    verb = {"package": "needs the Python package", "permission": "lacks the permission", "resource": "has no"}
+    return LoadError(
+        ErrorCategory.PERMANENT if permission else ErrorCategory.CONFIGURATION,
+        "SourceConnectionError" if permission else "SourceConfigurationError",
+        redact(f"Source {source!r} {verb[part.kind]} {part.name!r}. {part.advice}".strip()),
+    )
+
+
+def _check_catalog(config: DltIngestionConfig, plugins: Plugins) -> CatalogReport:
     request = resolve_catalog(config)
     try:
-        properties = plugins.destination_config(request)
-        file = sqlite_file(properties)
-        if file is not None and not file.exists():
-            return CatalogReport(
-                request.name, request.type, success=True, message=f"will be created in {file.parent}"
-            )
-        message = Target(request.name, properties, "unused").reach()
+        message = within(PROBE_SECONDS, lambda: _reach(request, plugins))
+    except OutOfTimeError:
+        late = f"has not answered within {PROBE_SECONDS:g} seconds"
+        return CatalogReport(request.name, request.type, success=False, message=late)
     except IngestionError as error:
         return CatalogReport(request.name, request.type, success=False, message=str(error))
     return CatalogReport(request.name, request.type, success=True, message=message)
 
 
+def _reach(request: CatalogRequest, plugins: Plugins) -> str:
+    from floe_ingest.destination.catalogs import sqlite_file
+    from floe_ingest.destination.target import Target
+
+    properties = plugins.destination_config(request)
+    file = sqlite_file(properties)
+    if file is not None and not file.exists():
+        return f"will be created in {file.parent}"
+    return Target(request.name, properties, "unused").reach()
+
+
 def _check_source(source: SourceConfig, config: DltIngestionConfig, plugins: Plugins) -> SourceReport:
     try:
         plugins.require(source.source_type)
-        request = resolve_source(source, config, plugins)
-        found = plugins.check_source(request)
+        found = probe(resolve_source(source, config, plugins), plugins)
     except Exception as error:  # noqa: BLE001 (any failure of a source is its report)
         context = RunContext(new_run_id(), datetime.now(UTC), (source.name,))
         told = describe(error, categorize(error, plugins, context))
-        return SourceReport(source.name, source.source_type, success=False, errors=(told,))
+        return SourceReport(
+            *(source.name, source.source_type), success=False, missing=missing_parts(error), errors=(told,)
+        )
     if found is None:
         message = "has no probe; the configuration is valid"
         return SourceReport(source.name, source.source_type, success=True, message=message)
     return SourceReport(
-        source.name, source.source_type, success=True, resources=found.resources, message=found.message
+        source.name,
+        source.source_type,
+        success=not found.missing,
+        resources=found.resources,
+        message=found.message,
+        missing=found.missing,
+        errors=tuple(told_missing(part, source.name) for part in found.missing),
     )

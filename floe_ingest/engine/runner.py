@@ -17,10 +17,18 @@ import structlog
 
 from floe_ingest.config import resolve_catalog, resolve_source, validate_config
 from floe_ingest.engine.categories import categorize, describe
+from floe_ingest.engine.check import probe as probe_source
+from floe_ingest.engine.check import told_missing
 from floe_ingest.engine.loading import SourceJob, load_source
 from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.workdir import new_run_id, run_folder
-from floe_ingest.errors import ConfigProblem, ConfigurationError, InvalidConfigError, PluginError
+from floe_ingest.errors import (
+    ConfigProblem,
+    ConfigurationError,
+    InvalidConfigError,
+    PluginError,
+    SourceConfigurationError,
+)
 from floe_ingest.plugins import load_plugins
 from floe_ingest.telemetry import span
 from floe_ingest_hookspecs import RunContext, RunResult, SourceResult
@@ -145,11 +153,17 @@ def _probe(prepared: _Prepared, plugins: Plugins) -> None:
 
     def probe(request: SourceRequest) -> ConfigurationError | PluginError | None:
         try:
-            plugins.check_source(request)
+            found = probe_source(request, plugins)
         except (ConfigurationError, PluginError) as error:
             return error
         except Exception:  # noqa: BLE001 (the load will meet it, and tell)
             trace.debug("probe of %s failed", request.name, exc_info=True)
+            return None
+        # A permission may be granted by the time of the load, which tells if it was not.
+        parts = [part for part in (found.missing if found else ()) if part.kind != "permission"]
+        if parts:
+            told = [told_missing(part, request.name).message for part in parts]
+            return SourceConfigurationError("\n".join(told))
         return None
 
     requests = [request for _, request in prepared.sources]

@@ -74,7 +74,7 @@ def floe_ingest_build_source(request: SourceRequest) -> Any:
 
 @hookimpl
 def floe_ingest_check_source(request: SourceRequest) -> SourceCheck:
-    """Get the first page of each resource that needs no other one, within 10 seconds in all.
+    """Get the first page of each resource that needs no other one, within 8 seconds in all.
 
     Raises:
         SourceConfigurationError: see ``floe_ingest_build_source``.

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from floe_ingest_sources.rest_api import RestApiConfig
 
-PROBE_SECONDS = 10.0
+PROBE_SECONDS = 8.0
+"""A little less than what the engine waits, so that the message can say which request did not end."""
 
 
 def probe(config: RestApiConfig, name: str) -> SourceCheck:

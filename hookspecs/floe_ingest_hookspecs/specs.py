@@ -73,12 +73,15 @@ def floe_ingest_build_source(request: SourceRequest) -> Any:
 
 @hookspec(firstresult=True)
 def floe_ingest_check_source(request: SourceRequest) -> SourceCheck | None:
-    """Probe a source, within about 10 seconds, without loading.
+    """Probe a source, within 10 seconds, without loading.
 
-    When: ``floe-ingest check``, and before the first load of a run.
+    When: ``floe-ingest check``, and before the first load of a run. Several sources are probed at once, each
+    in a thread of its own. A probe that has not ended after 10 seconds is given up, so one that bounds itself
+    a little below can say more about why.
 
     Returns:
-        What was found. None (or no such hook) means that this type has no probe.
+        What was found, and in ``missing`` what was not. None (or no such hook) means that this type has no
+        probe.
 
     Raises:
         SourceConnectionError: it cannot be reached or read; the message says what to do.

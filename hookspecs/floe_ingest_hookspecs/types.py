@@ -137,11 +137,49 @@ class FoundResource:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingPart:
+    """Something that a source needs and that its probe did not find.
+
+    Arguments:
+        kind: ``package``: a driver that is not installed; ``permission``: one that the login lacks;
+            ``resource``: a table, file or endpoint that the configuration names and the source lacks.
+        name: which one, as the configuration writes it.
+        advice: what to do, in a sentence: the pip line, the grant, the nearest name that is there.
+
+    Raises:
+        ValueError: the kind is another, or the name is empty.
+
+    Example:
+        >>> MissingPart("resource", "ordrs", "Did you mean 'orders'?").kind
+        'resource'
+    """
+
+    kind: Literal["package", "permission", "resource"]
+    name: str
+    advice: str = ""
+
+    def __post_init__(self) -> None:
+        kinds = ("package", "permission", "resource")
+        if self.kind not in kinds:
+            raise ValueError(f"MissingPart.kind must be one of {', '.join(kinds)}, got {self.kind!r}")
+        if not self.name:
+            raise ValueError("MissingPart.name must say what is missing")
+
+
+@dataclass(frozen=True, slots=True)
 class SourceCheck:
-    """What a successful probe found. A failed one raises ``SourceConnectionError`` instead."""
+    """What a probe found. A source that cannot be reached at all raises ``SourceConnectionError`` instead.
+
+    Arguments:
+        resources: what is there.
+        message: a few words about the source as a whole, such as its version.
+        missing: what is not there; with any, the check has failed, and a run does not begin unless a
+            permission alone is missing, which the load then tells.
+    """
 
     resources: tuple[FoundResource, ...] = ()
     message: str = ""
+    missing: tuple[MissingPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from floe_ingest_hookspecs import (
     ErrorCategory,
     FoundResource,
     LoadError,
+    MissingPart,
     Requirement,
     RunContext,
     RunResult,
@@ -46,6 +47,7 @@ EXAMPLES: tuple[Any, ...] = (
     DefinitionsRequest(config=None),
     FoundResource("orders"),
     LoadError(ErrorCategory.TRANSIENT, "TimeoutError", "no answer"),
+    MissingPart("resource", "ordrs", "Did you mean 'orders'?"),
     Requirement("sqlalchemy", "pip install 'floe-ingest[sql]'"),
     RunContext("run-1", datetime(2026, 1, 2, tzinfo=UTC), ("shop",)),
     RunResult("run-1", success=True, sources=()),
@@ -95,6 +97,18 @@ def test_examples_cover_every_type_of_the_contract() -> None:
 def test_a_repr_holds_no_secret(value: object) -> None:
     assert "s3cret" not in repr(value)
     assert "s3cret" not in f"{value}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("table", "orders", "kind must be one of package, permission, resource"),
+        ("resource", "", "what is missing"),
+    ],
+)
+def test_a_missing_part_says_what_and_of_which_kind(kind: Any, name: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        MissingPart(kind, name)
 
 
 class TestSourceType:

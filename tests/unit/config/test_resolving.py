@@ -1,4 +1,4 @@
-"""``resolve_source``, ``resolve_catalog``, ``validate_config``, ``require_supported``."""
+"""``resolve_source``, ``resolve_catalog``, ``validate_config``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from floe_ingest import (
-    ConfigurationError,
     InvalidConfigError,
-    NotSupportedYetError,
     PluginError,
     SourceRequest,
 )
 from floe_ingest.config import (
     DltIngestionConfig,
-    require_supported,
     resolve_catalog,
     resolve_source,
     validate_config,
@@ -212,7 +209,6 @@ class TestWholeConfiguration:
         monkeypatch.setenv("SHOP_DB", "x")
         config = _config(SHOP, FILES | {"write_mode": "append", "schema_contract": "evolve"})
         validate_config(config, plugins)
-        require_supported(config)
         validate_config(DltIngestionConfig(), plugins)
 
     def test_one_made_in_python_is_checked_as_a_file_is(
@@ -239,17 +235,3 @@ class TestWholeConfiguration:
 
     def test_two_sources_may_write_one_table(self, plugins: Plugins) -> None:
         validate_config(_config(FILES, FILES | {"name": "more"}), plugins)
-
-    def test_what_is_not_there_yet_has_an_error_of_its_own(self) -> None:
-        config = _config(
-            FILES | {"cursor_field": "n", "resources": {"a": {"cursor_field": "at"}}},
-            FILES | {"name": "b", "cursor_field": "id"},
-        )
-        with pytest.raises(NotSupportedYetError) as caught:
-            require_supported(config)
-        assert isinstance(caught.value, ConfigurationError)
-        assert str(caught.value).splitlines() == [
-            "sources[0].cursor_field: is not supported yet; leave it out",
-            "sources[0].resources.a.cursor_field: is not supported yet; leave it out",
-            "sources[1].cursor_field: is not supported yet; leave it out",
-        ]
