@@ -41,8 +41,8 @@ class SourceReport:
     success: bool
     resources: tuple[FoundResource, ...] = ()
     message: str = ""
-    missing: tuple[MissingPart, ...] = ()
     errors: tuple[LoadError, ...] = ()
+    missing: tuple[MissingPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
