@@ -35,10 +35,21 @@ def _written(_ctx: click.Context, param: click.Parameter, value: str | None) -> 
     help="Names this run: repeating it with the same id skips the tables that already hold its load.",
 )
 @click.option("--full-refresh", is_flag=True, help="Start tables and cursors anew.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Load N sources at once; as many as there are cores where it is left out.",
+)
 @json_option
 @global_options()
 def run(
-    config: Path, names: tuple[str, ...], run_id: str | None, full_refresh: bool, as_json: bool
+    config: Path,
+    names: tuple[str, ...],
+    run_id: str | None,
+    full_refresh: bool,
+    jobs: int | None,
+    as_json: bool,
 ) -> ExitCode:
     """Load the sources of CONFIG, a YAML file, into their Iceberg tables.
 
@@ -47,7 +58,7 @@ def run(
     """
     started = time.monotonic()
     with reserved_stdout():
-        result = _load(config, names, run_id, full_refresh=full_refresh)
+        result = _load(config, names, run_id, full_refresh=full_refresh, jobs=jobs)
     from floe_ingest.cli import render
 
     if as_json:
@@ -71,7 +82,9 @@ def _exit_code(result: RunResult) -> ExitCode:
     return ExitCode.FAILED
 
 
-def _load(path: Path, names: tuple[str, ...], run_id: str | None, *, full_refresh: bool) -> RunResult:
+def _load(
+    path: Path, names: tuple[str, ...], run_id: str | None, *, full_refresh: bool, jobs: int | None
+) -> RunResult:
     from floe_ingest.config import load_config
     from floe_ingest.plugins import load_plugins
 
@@ -87,6 +100,7 @@ def _load(path: Path, names: tuple[str, ...], run_id: str | None, *, full_refres
             sources=tuple(dict.fromkeys(names)) or None,
             run_id=run_id,
             full_refresh=full_refresh,
+            jobs=jobs,
             plugins=plugins,
             progress=progress,
         )

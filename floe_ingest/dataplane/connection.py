@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import threading
+import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,17 @@ _EXTENSIONS = {
 }
 
 
+MEMORY_LIMIT = "512MB"
+"""What DuckDB's buffers may take in all, where nothing else is said."""
+
+_LEAST_MEGABYTES = 64
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)\s*", re.IGNORECASE)
+_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+_open: weakref.WeakSet[DuckDBPyConnection] = weakref.WeakSet()
+_lock = threading.Lock()
+
+
 @dataclass(frozen=True, slots=True)
 class DataPlaneSettings:
     """How much of the machine DuckDB may take.
@@ -34,8 +48,27 @@ class DataPlaneSettings:
         spill_folder: where it spills; None spills into the system's temporary folder.
     """
 
-    memory_limit: str = "512MB"
+    memory_limit: str = MEMORY_LIMIT
     spill_folder: Path | None = None
+
+
+def share_of_memory(limit: str, parts: int) -> str:
+    """Return the part of a memory limit that each of several connections at once may take.
+
+    At least 64 MB, with which DuckDB still sorts and joins what does not fit, by spilling.
+
+    Raises:
+        ValueError: the limit is no size as DuckDB writes it.
+
+    Example:
+        >>> share_of_memory("1GB", 4)
+        '250MB'
+    """
+    found = _SIZE.fullmatch(limit)
+    if found is None:
+        raise ValueError(f'A memory limit is written as "512MB" or "2GiB", got {limit!r}')
+    megabytes = float(found[1]) * _UNITS[found[2].upper()] / 1e6
+    return f"{max(_LEAST_MEGABYTES, int(megabytes / parts))}MB"
 
 
 @contextmanager
@@ -61,12 +94,23 @@ def connect(settings: DataPlaneSettings, *, ordered: bool = False) -> Iterator[D
         settings.spill_folder.mkdir(parents=True, exist_ok=True)
         config["temp_directory"] = str(settings.spill_folder)
     connection = duckdb.connect(":memory:", config=config)
+    with _lock:
+        _open.add(connection)
     try:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
         yield connection
     finally:
+        with _lock:
+            _open.discard(connection)
         connection.close()
+
+
+def interrupt_queries() -> None:
+    """End every query that is running, in whatever thread, by an error of its own."""
+    with _lock:
+        for connection in _open:
+            connection.interrupt()
 
 
 def attach(connection: DuckDBPyConnection, attachment: Attachment) -> None:

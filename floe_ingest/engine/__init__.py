@@ -1,6 +1,6 @@
 """The engine: from a configuration to committed tables and a result.
 
-- ``runner`` runs the sources of a configuration, each on its own.
+- ``runner`` runs the sources of a configuration, each on its own; ``side_by_side`` does so in threads.
 - ``loading`` loads one source: a dlt pipeline on the Iceberg destination, retried where that helps.
 - ``resources`` prepares what a plugin built; ``bulk`` lands its bulk scans as data files.
 - ``workdir`` keeps the folder of an unfinished run; ``categories`` says what a failure calls for.

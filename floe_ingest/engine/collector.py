@@ -8,17 +8,22 @@ from dlt.common.runtime.collector_base import Collector
 
 if TYPE_CHECKING:
     from floe_ingest.engine.progress import Phase, Progress
+    from floe_ingest.engine.side_by_side import Stop
 
 _PHASES: dict[str, Phase] = {"extract": "extract", "normalize": "normalize", "load": "load"}
 _NOT_TABLES = frozenset({"Resources", "Files", "Items", "Jobs", "Failed"})
 
 
 class ProgressCollector(Collector):
-    """Tells the phases of a source, and the rows of each table as they are extracted."""
+    """Tells the phases of a source, and the rows of each table as they are extracted.
 
-    def __init__(self, progress: Progress, source: str) -> None:
+    Being called between items and jobs, it is also where a source ends whose run is interrupted.
+    """
+
+    def __init__(self, progress: Progress, source: str, stop: Stop) -> None:
         self._progress = progress
         self._source = source
+        self._stop_of_run = stop
         self._phase: Phase | None = None
 
     def update(
@@ -31,6 +36,7 @@ class ProgressCollector(Collector):
         label: str | None = None,  # noqa: ARG002
     ) -> None:
         """Receive a count. While extracting, names that are not dlt's own counters are tables."""
+        self._stop_of_run.check()
         if self._phase == "extract" and name not in _NOT_TABLES and not name.startswith("_dlt_") and inc:
             self._progress.rows(self._source, name, inc)
 

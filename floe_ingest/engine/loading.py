@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from floe_ingest.config import RetryConfig, SchemaContract, SourceConfig
     from floe_ingest.destination.target import Target
     from floe_ingest.engine.progress import Progress
+    from floe_ingest.engine.side_by_side import Stop
     from floe_ingest.engine.workdir import RunFolder
     from floe_ingest.plugins import Plugins
     from floe_ingest_hookspecs import LoadError, RunContext, SourceRequest
@@ -59,6 +60,8 @@ class SourceJob:
         retry: how often, and after how long, a transient failure is tried again.
         folder: the working folder of this source in this run.
         plugins, progress: whom to ask, and whom to tell.
+        stop: says when the run is to end.
+        memory_limit: of each DuckDB connection, as "256MB".
     """
 
     config: SourceConfig
@@ -70,6 +73,8 @@ class SourceJob:
     folder: RunFolder
     plugins: Plugins
     progress: Progress
+    stop: Stop
+    memory_limit: str
 
     @property
     def destination(self) -> Destination:
@@ -118,7 +123,7 @@ def load_source(job: SourceJob) -> SourceResult:
                 with trial:
                     attempt.run()
         except Exception as error:  # noqa: BLE001 (whatever fails a source becomes its result)
-            _raise_if_interrupted(error)
+            _raise_if_interrupted(error, job)
             trace.debug("source %s failed", job.request.name, exc_info=True)
             errors = (_told(error, job),)
         tables = attempt.tables(failed=bool(errors))
@@ -159,7 +164,7 @@ def _partial(error: LoadError, tables: Iterable[TableResult]) -> LoadError:
 
 def _retrying(job: SourceJob) -> Retrying:
     def transient(error: BaseException) -> bool:
-        if not isinstance(error, Exception) or _interruption(error):
+        if not isinstance(error, Exception) or _interruption(error) or job.stop.requested:
             return False
         return categorize(error, job.plugins, job.context) is ErrorCategory.TRANSIENT
 
@@ -179,6 +184,7 @@ def _retrying(job: SourceJob) -> Retrying:
         retry=retry_if_exception(transient),
         wait=wait_exponential(multiplier=delay, max=_MAX_DELAY_SECONDS) + wait_random(0, delay),
         stop=stop_after_attempt(job.retry.max_retries + 1),
+        sleep=job.stop.sleep,
         before_sleep=tell,
         reraise=True,
     )
@@ -188,9 +194,9 @@ def _interruption(error: BaseException) -> KeyboardInterrupt | None:
     return next((cause for cause in chain(error) if isinstance(cause, KeyboardInterrupt)), None)
 
 
-def _raise_if_interrupted(error: Exception) -> None:
-    """dlt wraps an interrupt like any failure; it must end the run all the same."""
-    if interruption := _interruption(error):
+def _raise_if_interrupted(error: Exception, job: SourceJob) -> None:
+    """dlt wraps an interrupt like any failure, and a query ends by an error: both must end the run."""
+    if (interruption := _interruption(error)) or job.stop.requested:
         raise KeyboardInterrupt from interruption
 
 
@@ -207,6 +213,7 @@ class _Attempt:
     def run(self) -> None:
         """Try once: finish what an earlier try left half loaded, then extract and load the rest."""
         self._tries += 1
+        self._job.stop.check()
         pipeline = self._pipeline()
         if pipeline.has_pending_data:
             self._remember(pipeline, pipeline.run(None))
@@ -260,10 +267,11 @@ class _Attempt:
                 catalog_properties=dict(job.catalog_properties),
                 run_id=job.context.run_id,
                 scratch_folder=str(job.folder.scratch),
+                memory_limit=job.memory_limit,
                 enable_dataset_name_normalization=False,
             ),
             dataset_name=job.destination.namespace,
-            progress=ProgressCollector(job.progress, job.request.name),
+            progress=ProgressCollector(job.progress, job.request.name, job.stop),
         )
 
     def _known_tables(self, pipeline: Pipeline) -> frozenset[str]:
@@ -301,7 +309,7 @@ class _Attempt:
             existing=self._job.target.columns_of,
             contract=contract,
             folder=folder.landing,
-            settings=DataPlaneSettings(spill_folder=folder.scratch / "spill"),
+            settings=DataPlaneSettings(self._job.memory_limit, folder.scratch / "spill"),
         )
 
     def _skip_done(self, source: DltSource, pipeline: str) -> None:

@@ -11,7 +11,7 @@ Phase = Literal["extract", "normalize", "load", "retry"]
 
 
 class Progress(Protocol):
-    """Receives the events of a run. Calls come from the thread that loads the source."""
+    """Receives the events of a run. Sources load side by side: each calls from a thread of its own."""
 
     def run_started(self, run_id: str, sources: tuple[str, ...]) -> None:
         """A run begins over these sources, in this order."""

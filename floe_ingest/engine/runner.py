@@ -10,17 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from floe_ingest.config import resolve_catalog, resolve_source, validate_config
+from floe_ingest.dataplane.connection import MEMORY_LIMIT, share_of_memory
 from floe_ingest.engine.categories import categorize, describe
 from floe_ingest.engine.check import probe as probe_source
 from floe_ingest.engine.check import told_missing
 from floe_ingest.engine.loading import SourceJob, load_source
 from floe_ingest.engine.progress import Silent
+from floe_ingest.engine.side_by_side import Stop, cores, side_by_side
 from floe_ingest.engine.workdir import new_run_id, run_folder
 from floe_ingest.errors import (
     ConfigProblem,
@@ -63,14 +66,15 @@ def run(
     sources: Sequence[str] | None = None,
     run_id: str | None = None,
     full_refresh: bool = False,
+    jobs: int | None = None,
     plugins: Plugins | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Load the sources of a configuration.
+    """Load the sources of a configuration, side by side.
 
-    Each source has its own dlt pipeline; one that fails does not stop the others. A configuration from
-    a file keeps its working folder beside that file, in ``.floe-ingest``: after a crash the next run goes
-    on where this one stopped.
+    Each source has its own dlt pipeline and thread; one that fails does not stop the others. A
+    configuration from a file keeps its working folder beside that file, in ``.floe-ingest``: after a crash
+    the next run goes on where this one stopped.
 
     Arguments:
         config: from ``load_config``, or made in Python.
@@ -78,6 +82,8 @@ def run(
         run_id: names this logical execution. A table that carries it is skipped, so a run can be
             repeated under its id without loading anything twice.
         full_refresh: replace every table, and forget cursors.
+        jobs: how many sources load at once; as many as there are cores by default. DuckDB's memory is
+            divided over them.
         plugins: from ``load_plugins``; a fresh manager by default.
         progress: is told what happens meanwhile.
 
@@ -87,7 +93,11 @@ def run(
     Raises:
         ConfigurationError: the configuration cannot work. Nothing was loaded.
         PluginError: a plugin does not keep the contract. Nothing was loaded.
+        KeyboardInterrupt: the run was interrupted. All sources end within seconds.
+        ValueError: ``jobs`` is less than one.
     """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     plugins = plugins or load_plugins()
     progress = progress or Silent()
     prepared = _prepare(config, sources, plugins)
@@ -100,13 +110,13 @@ def run(
     )
     progress.run_started(context.run_id, context.sources)
     plugins.before_run(context)
-    results = []
+    at_once = min(jobs or cores(), len(prepared.sources))
     with _work_root(config) as root, span("run", {"ingestion.run_id": context.run_id}):
-        for source, request in prepared.sources:
-            progress.source_started(request.name, request.source_type)
-            result = _run_source(prepared, source, request, context, root, run_id, plugins, progress)
-            results.append(result)
-            progress.source_finished(result)
+        running = _Run(
+            prepared, context, root, run_id, plugins, progress, Stop(), share_of_memory(MEMORY_LIMIT, at_once)
+        )
+        works = [partial(_run_source, running, source, request) for source, request in prepared.sources]
+        results = side_by_side(works, at_once, running.stop)
     outcome = RunResult(context.run_id, all(result.success for result in results), tuple(results))
     plugins.after_run(context, outcome)
     return outcome
@@ -195,33 +205,47 @@ class _SourceFailedError(Exception):
         self.result = result
 
 
-def _run_source(
-    prepared: _Prepared,
-    source: SourceConfig,
-    request: SourceRequest,
-    context: RunContext,
-    root: Path,
-    run_id: str | None,
-    plugins: Plugins,
-    progress: Progress,
-) -> SourceResult:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the sources of one run have in common."""
+
+    prepared: _Prepared
+    context: RunContext
+    root: Path
+    run_id: str | None
+    plugins: Plugins
+    progress: Progress
+    stop: Stop
+    memory_limit: str
+
+
+def _run_source(run: _Run, source: SourceConfig, request: SourceRequest) -> SourceResult:
+    run.progress.source_started(request.name, request.source_type)
+    result = _load(run, source, request)
+    run.progress.source_finished(result)
+    return result
+
+
+def _load(run: _Run, source: SourceConfig, request: SourceRequest) -> SourceResult:
     try:
-        with run_folder(root, request.name, run_id, context.run_id) as folder:
+        with run_folder(run.root, request.name, run.run_id, run.context.run_id) as folder:
             if folder.resumed:
                 log.warning("an unfinished run is gone on with", source=request.name, run_id=folder.run_id)
             job = SourceJob(
                 config=source,
                 request=request,
-                context=replace(context, run_id=folder.run_id, source=request),
-                catalog_name=prepared.catalog_name,
-                catalog_properties=prepared.catalog_properties,
-                retry=prepared.config.retry_config,
+                context=replace(run.context, run_id=folder.run_id, source=request),
+                catalog_name=run.prepared.catalog_name,
+                catalog_properties=run.prepared.catalog_properties,
+                retry=run.prepared.config.retry_config,
                 folder=folder,
-                plugins=plugins,
-                progress=progress,
+                plugins=run.plugins,
+                progress=run.progress,
+                stop=run.stop,
+                memory_limit=run.memory_limit,
             )
-            result = _enriched(load_source(job), job.context, plugins)
-            if folder.resumed and folder.run_id != context.run_id:
+            result = _enriched(load_source(job), job.context, run.plugins)
+            if folder.resumed and folder.run_id != run.context.run_id:
                 result = replace(result, extra={**result.extra, "resumed_run_id": folder.run_id})
             if not result.success:
                 raise _SourceFailedError(result)
