@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from floe_ingest.dataplane.columns import Column, field_ids_option, identifier, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -79,18 +79,36 @@ class FileOptions:
     ordered: bool = False
 
 
-def projection(columns: Sequence[Column], available: Sequence[str]) -> str:
+def available_columns(connection: DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Return the columns of a relation, and DuckDB's type of each."""
+    found = connection.execute(f"SELECT * FROM {relation} LIMIT 0").description or ()
+    return {str(name): str(kind) for name, kind, *_ in found}
+
+
+def projection(columns: Sequence[Column], available: Mapping[str, str]) -> str:
     """Return the ``SELECT`` list that gives ``columns`` from a relation with ``available`` columns.
 
     A column that the relation lacks becomes NULL of its type. Casts are strict: a value that does not
     fit raises, so that none is lost silently.
     """
-    present = set(available)
     return ", ".join(
-        f"CAST({identifier(column.name) if column.name in present else 'NULL'} AS {column.type})"
-        f" AS {identifier(column.name)}"
+        f"CAST({_source_value(column.name, available)} AS {column.type}) AS {identifier(column.name)}"
         for column in columns
     )
+
+
+def _source_value(name: str, available: Mapping[str, str]) -> str:
+    if name not in available:
+        return "NULL"
+    value = identifier(name)
+    if available[name] != "TIMESTAMP_NS":
+        return value
+    # A cast would cut them off.
+    advice = literal(
+        f"Column {name} holds a time with nanoseconds, which Iceberg cannot hold. Cut it to microseconds in "
+        f"the source."
+    )
+    return f"CASE WHEN {value} IS NULL OR epoch_ns({value}) % 1000 = 0 THEN {value} ELSE error({advice}) END"
 
 
 def copy_to_parquet(
@@ -178,8 +196,7 @@ def rows_of(
         columns: what the query gives.
     """
     relation = f"read_parquet({paths_literal(inputs)}, union_by_name = true)"
-    found = connection.execute(f"SELECT * FROM {relation} LIMIT 0").description or ()
-    return f"SELECT {projection(columns, [str(name) for name, *_ in found])} FROM {relation}"
+    return f"SELECT {projection(columns, available_columns(connection, relation))} FROM {relation}"
 
 
 def order_by(order: Sequence[SortTerm]) -> str:

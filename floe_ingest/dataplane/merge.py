@@ -18,6 +18,7 @@ from floe_ingest.dataplane.copy import (
     PARALLEL_FROM_BYTES,
     FileOptions,
     WrittenFile,
+    available_columns,
     copy_to_parquet,
     paths_literal,
     projection,
@@ -181,8 +182,9 @@ class Merge:
     def _stage(self, inputs: Sequence[Path], rule: MergeRule) -> None:
         paths = paths_literal(inputs)
         relation = f"read_parquet({paths}, union_by_name = true, filename = true, file_row_number = true)"
+        columns = projection(self._columns, available_columns(self._connection, relation))
         self._connection.execute(
-            f"CREATE TEMP VIEW every_row AS SELECT {projection(self._columns, self._available(relation))}, "
+            f"CREATE TEMP VIEW every_row AS SELECT {columns}, "
             f"list_position({paths}, filename) AS {_FILE}, file_row_number AS {_ROW} FROM {relation}"
         )
         self._refuse_null_keys(rule)
@@ -203,7 +205,7 @@ class Merge:
         parts = []
         if old.by_name:
             relation = f"read_parquet({paths_literal(old.by_name)}, union_by_name = true, filename = true)"
-            columns = projection(self._columns, self._available(relation))
+            columns = projection(self._columns, available_columns(self._connection, relation))
             parts.append(f"SELECT {columns}, filename AS {_FILE} FROM {relation}")
         if old.by_id:
             fields = ", ".join(
@@ -364,10 +366,6 @@ class Merge:
             return f"read_parquet({paths_literal([file.path for file in self._staged])})"
         nothing = ", ".join(f"CAST(NULL AS {c.type}) AS {identifier(c.name)}" for c in self._columns)
         return f"(SELECT {nothing} LIMIT 0)"
-
-    def _available(self, relation: str) -> list[str]:
-        found = self._connection.execute(f"SELECT * FROM {relation} LIMIT 0").description or ()
-        return [str(name) for name, *_ in found]
 
     def _refuse_null_keys(self, rule: MergeRule) -> None:
         keys = () if rule.strategy == "scd2" else rule.primary_key

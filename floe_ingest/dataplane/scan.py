@@ -66,6 +66,11 @@ def table_type(duckdb_type: Any, column: str) -> str:
     if kind in ("list", "array"):
         return f"{table_type(duckdb_type.children[0][1], column)}[]"
     if kind == "struct":
+        if not all(name for name, _ in duckdb_type.children):
+            raise SchemaError(
+                f"Column {column!r} is a struct whose fields have no names. Name them in the query, as in "
+                f"{{'a': 1}}."
+            )
         fields = [f"{identifier(name)} {table_type(child, column)}" for name, child in duckdb_type.children]
         return f"STRUCT({', '.join(fields)})"
     if kind == "map":
@@ -85,16 +90,22 @@ class OpenScan:
         connection: where it runs.
         scan: what runs.
         types: by column, in order: the DuckDB type in which it will be written.
+        found: by column: the DuckDB type in which it comes.
     """
 
     connection: DuckDBPyConnection
     scan: BulkScan
     types: Mapping[str, str]
+    found: Mapping[str, str]
 
     def arrow_schema(self) -> pa.Schema:
         """Return the Arrow schema of the result, as its data files will hold it."""
         nulls = ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in self.types.items())
         return self.connection.execute(f"SELECT {nulls} LIMIT 0").to_arrow_table().schema
+
+    def with_nanoseconds(self) -> list[str]:
+        """Return the columns whose digits below the microsecond are cut off."""
+        return [name for name, kind in self.found.items() if "_NS" in kind]
 
     def write(
         self,
@@ -126,6 +137,8 @@ class OpenScan:
         if origin is None:
             return f"CAST(NULL AS {column.type})"
         value = f"CAST({identifier(origin)} AS {self.types[origin]})"
+        if self.found[origin] == "TIMESTAMP_NS" and self.types[origin] == "TIMESTAMP":
+            value = _cut_to_microseconds(identifier(origin))
         if self.types[origin] in _FINITE:
             advice = literal(
                 f"Column {origin} holds an infinite date or timestamp, which Iceberg cannot hold. "
@@ -135,6 +148,13 @@ class OpenScan:
         if column.type == self.types[origin]:
             return value
         return f"{'TRY_CAST' if lenient else 'CAST'}({value} AS {column.type})"
+
+
+def _cut_to_microseconds(value: str) -> str:
+    """Return the microsecond in which a time lies; a cast would go towards 1970."""
+    nanos = f"epoch_ns({value})"
+    micros = f"({nanos} - (({nanos} % 1000) + 1000) % 1000) // 1000"
+    return f"CASE WHEN isfinite({value}) THEN make_timestamp({micros}) ELSE CAST({value} AS TIMESTAMP) END"
 
 
 @contextmanager
@@ -157,4 +177,4 @@ def open_scan(scan: BulkScan, settings: DataPlaneSettings) -> Iterator[OpenScan]
             raise SchemaError(
                 f"The query of {scan.origin} gives {', '.join(names)} more than once. Name them apart."
             )
-        yield OpenScan(connection, scan, types)
+        yield OpenScan(connection, scan, types, {name: str(kind) for name, kind in found})

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from floe_ingest.errors import SchemaError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -168,6 +170,40 @@ def describe(metadata: pq.FileMetaData, schema: Schema, properties: dict[str, st
     )
     data_file.spec_id = place.spec_id
     return data_file
+
+
+_EARLIEST_DAY, _LATEST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, in days since 1970
+_DAY = 86_400_000_000  # microseconds
+
+
+def check_years(metadata: pq.FileMetaData) -> None:
+    """Check, by its footer, that a data file has no date or timestamp that readers cannot show.
+
+    Python, Spark and Trino end at the year 9999, some begin at the year 1; an infinity of another database
+    is far beyond.
+
+    Raises:
+        SchemaError: a column holds one; says which.
+    """
+    for group in range(metadata.num_row_groups):
+        for position in range(metadata.num_columns):
+            unit = _unit_of(metadata.schema.column(position).logical_type)
+            statistics = metadata.row_group(group).column(position).statistics if unit else None
+            if unit and statistics is not None and statistics.has_min_max:
+                days = (statistics.min_raw // unit, statistics.max_raw // unit)
+                if days[0] < _EARLIEST_DAY or days[1] > _LATEST_DAY:
+                    column = metadata.schema.column(position).path
+                    raise SchemaError(
+                        f"Column {column} holds a date or timestamp outside the years 1 to 9999, which most "
+                        f"readers of Iceberg cannot show. Replace it in the source, for example by NULL."
+                    )
+
+
+def _unit_of(kind: pq.ParquetLogicalType) -> int:
+    """Return how many of a date's or timestamp's units a day has; 0 for any other type."""
+    if kind.type == "DATE":
+        return 1
+    return _DAY if kind.type == "TIMESTAMP" else 0
 
 
 def _unbounded(metadata: pq.FileMetaData, paths: dict[str, int]) -> set[int]:

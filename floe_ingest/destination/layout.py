@@ -43,17 +43,17 @@ def table_arrow_type(kind: pa.DataType, column: str) -> pa.DataType:
         return pa.decimal128(kind.precision, kind.scale)
     if types.is_timestamp(kind):
         return pa.timestamp("us", tz="UTC" if kind.tz else None)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if isinstance(kind, _lists()):
         return pa.list_(table_arrow_type(kind.value_type, column))
     if types.is_struct(kind):
-        return pa.struct(
-            [
-                (kind.field(i).name, table_arrow_type(kind.field(i).type, column))
-                for i in range(kind.num_fields)
-            ]
-        )
+        return _struct(kind, column)
     if types.is_map(kind):
         return pa.map_(table_arrow_type(kind.key_type, column), table_arrow_type(kind.item_type, column))
+    if types.is_null(kind):
+        raise SchemaError(
+            f"Column {column!r} is a list or map of values without a type, since it holds none. Give it a "
+            f"type in the source, or leave it out until it has values."
+        )
     simple = _simple(kind)
     if simple is None:
         raise SchemaError(
@@ -61,6 +61,27 @@ def table_arrow_type(kind: pa.DataType, column: str) -> pa.DataType:
             f"Cast it in the source, for example to text."
         )
     return simple
+
+
+def _lists() -> tuple[type[pa.DataType], ...]:
+    import pyarrow as pa
+
+    return (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.ListViewType, pa.LargeListViewType)
+
+
+def _struct(kind: pa.StructType, column: str) -> pa.DataType:
+    """Return a struct's type without the fields that have no type, since they hold no value."""
+    import pyarrow as pa
+
+    fields = [field for field in kind if not pa.types.is_null(field.type)]
+    if not fields:
+        raise SchemaError(
+            f"Column {column!r} is a struct without any field that holds a value. Leave it out until "
+            f"it has one."
+        )
+    return pa.struct(
+        [(field.name, table_arrow_type(field.type, f"{column}.{field.name}")) for field in fields]
+    )
 
 
 def _integer(kind: pa.DataType) -> pa.DataType:
@@ -102,7 +123,12 @@ class LoadFile:
 
     @classmethod
     def read(cls, path: Path) -> LoadFile:
-        """Read a file's footer."""
+        """Read a file's footer.
+
+        Raises:
+            SchemaError: a time of day has nanoseconds.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         metadata = pq.read_metadata(path)
@@ -114,12 +140,32 @@ class LoadFile:
                 statistics = column.statistics
                 if column.path_in_schema in nulls and statistics is not None and statistics.has_null_count:
                     nulls[column.path_in_schema] += statistics.null_count
+        _check_times(path, [field.name for field in schema if field.type == pa.time64("ns")])
         rows = metadata.num_rows
         return cls(schema, frozenset(name for name, count in nulls.items() if rows and count == rows))
 
     def with_values(self) -> frozenset[str]:
         """Return the columns that hold a value."""
         return frozenset(self.schema.names) - self.empty
+
+
+def _check_times(path: Path, columns: Sequence[str]) -> None:
+    """Check that times of day end at the microsecond; DuckDB's reader would silently cut the rest off."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    if not columns:
+        return
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        for batch in file.iter_batches(columns=list(columns)):
+            for name in columns:
+                nanos = pc.cast(batch.column(name), pa.int64())
+                if pc.any(pc.not_equal(pc.multiply(pc.divide(nanos, 1000), 1000), nanos)).as_py():
+                    raise SchemaError(
+                        f"Column {name} holds a time of day with nanoseconds, which Iceberg cannot hold. "
+                        f"Cut it to microseconds in the source."
+                    )
 
 
 def load_arrow_schema(

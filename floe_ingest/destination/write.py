@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from floe_ingest.dataplane.connection import DataPlaneSettings, connect
 from floe_ingest.dataplane.copy import PARALLEL_FROM_BYTES, FileOptions, WrittenFile, rows_of
 from floe_ingest.dataplane.partitions import FileLayout, copy_by_partition
-from floe_ingest.destination.adopt import Place, describe, fits
+from floe_ingest.destination.adopt import Place, check_years, describe, fits
 from floe_ingest.destination.layout import table_columns
 from floe_ingest.destination.spec import order_of, partition_record, terms_of
 
@@ -89,6 +89,7 @@ def write_data_files(task: WriteTask) -> WrittenData:
 
     Raises:
         duckdb.Error: a value does not fit its column.
+        SchemaError: a date or timestamp is outside the years 1 to 9999.
         OSError: storage refused or is full. Files of this call are removed.
     """
     return publish_files(task, _adoptable(task) or _rewrite(task))
@@ -172,6 +173,7 @@ def _publish(io: FileIO, task: WriteTask, file: WrittenFile) -> DataFile:
     location = provider.new_data_location(f"{folder}{uuid.uuid4()}.parquet")
     path = file.path
     metadata = pq.read_metadata(path)
+    check_years(metadata)
     size = path.stat().st_size
     target = local_path(location)
     if target is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from floe_ingest.dataplane.copy import FileOptions
 from floe_ingest.dataplane.scan import open_scan
 from floe_ingest.engine.contracts import fit
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from floe_ingest.dataplane.columns import Column
     from floe_ingest.dataplane.connection import DataPlaneSettings
     from floe_ingest.dataplane.scan import OpenScan
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,12 @@ class BulkLanding:
 
         scan = replace(scan, ordered=scan.ordered or self.in_order())
         with open_scan(scan, self.settings) as opened:
+            if cut := opened.with_nanoseconds():
+                log.warning(
+                    "digits below the microsecond are cut off, Iceberg has none",
+                    table=self.table,
+                    columns=", ".join(cut),
+                )
             found, origins = _named_as_in_dlt(opened)
             table = self.existing(self.table) if self.contract != "evolve" else None
             fitted = fit(found, table, self.contract, self.table)

@@ -317,51 +317,30 @@ class TestDestination:
             key=["delete-insert", "upsert", "insert-only", "scd2"].index,
         )
 
-    def types(self, position: int) -> list[tuple[str, str]]:
-        table = tables_in(section(page("docs/destination.md"), "Types"))[position]
-        assert len(table) >= 10
-        return [(code_in(left), code_in(right)) for left, right in table]
 
-    def test_arrow_types(self) -> None:
-        import pyarrow as pa
+class TestTypes:
+    """The page has exactly the cases that tests load and read back."""
 
-        from floe_ingest.destination.layout import iceberg_schema, table_arrow_type
+    @pytest.mark.parametrize(
+        ("heading", "way"), [("Python rows", "rows"), ("Arrow", "arrow"), ("Bulk scans", "scan")]
+    )
+    def test_the_table_has_the_cases(self, heading: str, way: str) -> None:
+        from type_cases import CASES
 
-        for name, kind in self.types(0):
-            column = pa.schema([("c", table_arrow_type(pa.type_for_alias(name), "c"))])
-            assert str(iceberg_schema(column).find_type("c")) == kind, name
+        (table,) = tables_in(section(page("docs/types.md"), heading))
+        cases = [case for case in CASES if case.way == way]
+        written = [(given.replace("`", ""), code_in(kind)) for given, kind, _ in table]
+        assert written == [(case.given.replace("`", ""), case.iceberg) for case in cases]
+        changed = [case.given for case in cases if way == "rows" and case.expected is not None]
+        told = [case.given for case, (_, _, note) in zip(cases, table, strict=True) if note]
+        assert set(changed) <= set(told)
 
-    def test_dlt_types(self) -> None:
-        from dlt.common.data_types import DATA_TYPES
-        from dlt.common.destination import DestinationCapabilitiesContext
-        from dlt.common.libs.pyarrow import columns_to_arrow
+    def test_what_is_refused(self) -> None:
+        from type_cases import ARROW_REFUSED, ROWS_REFUSED, SCANS_REFUSED
 
-        from floe_ingest.destination.layout import iceberg_schema
-
-        rows = self.types(1)
-        capabilities = floe_ingest.iceberg().capabilities()
-        assert isinstance(capabilities, DestinationCapabilitiesContext)
-        assert {name for name, _ in rows} == DATA_TYPES - {"wei"}
-        for name, kind in rows:
-            columns: Any = {"c": {"name": "c", "data_type": name}}
-            schema = iceberg_schema(columns_to_arrow(columns, capabilities, "UTC"))
-            assert str(schema.find_type("c")) == kind, name
-
-    def test_duckdb_types(self) -> None:
-        import duckdb
-
-        from floe_ingest.dataplane.connection import DataPlaneSettings
-        from floe_ingest.dataplane.scan import open_scan
-        from floe_ingest.destination.layout import iceberg_schema
-
-        for name, kind in self.types(2):
-            try:
-                scan = floe_ingest.BulkScan(f"SELECT CAST(NULL AS {name}) AS c")
-                with open_scan(scan, DataPlaneSettings()) as opened:
-                    schema = iceberg_schema(opened.arrow_schema())
-            except duckdb.Error as error:  # pragma: no cover - says which
-                pytest.fail(f"{name}: {error}")
-            assert str(schema.find_type("c")) == kind, name
+        (table,) = tables_in(section(page("docs/types.md"), "What is refused"))
+        refused = {"Python rows": ROWS_REFUSED, "Arrow": ARROW_REFUSED, "bulk scans": SCANS_REFUSED}
+        assert table == [[way, name] for way, names in refused.items() for name in names]
 
 
 class TestReadme:
