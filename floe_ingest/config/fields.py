@@ -13,6 +13,10 @@ from floe_ingest.config.words import did_you_mean
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _IDENTIFIER = re.compile(r"[\w\-]+")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B", re.IGNORECASE)
+_POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
+# Below this, DuckDB cannot hold the row groups that its threads write, and loads fail.
+_LEAST_MEMORY = 100_000_000
 
 RESOURCE = "{resource}"
 
@@ -53,6 +57,16 @@ def _destination(value: str) -> str:
     if parts[-1].lower().startswith("_dlt"):
         raise wrong("tables that begin with _dlt are kept for the loads' own records; choose another name")
     return value
+
+
+def _memory(value: str) -> str:
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise wrong("should be a size with its unit, such as 512MB, 2GB or 1.5GiB")
+    number, unit, binary = found.groups()
+    if float(number) * (1024 if binary else 1000) ** _POWERS[unit.upper()] < _LEAST_MEMORY:
+        raise wrong("should be at least 100MB")
+    return value.strip()
 
 
 def _listed(value: Any) -> Any:
@@ -114,6 +128,8 @@ EmptyIsList = BeforeValidator(_nothing_is(list))
 
 NotBool = BeforeValidator(_number)
 
+MemorySize = Annotated[str, AfterValidator(_memory)]
+
 Name = Annotated[str, Field(min_length=1), AfterValidator(_name)]
 
 DestinationTable = Annotated[str, AfterValidator(_destination)]
@@ -147,6 +163,7 @@ __all__ = [
     "DestinationTable",
     "EmptyIsList",
     "EmptyIsMapping",
+    "MemorySize",
     "Name",
     "NotBool",
     "PartitionFields",

@@ -12,6 +12,7 @@ from floe_ingest.config.fields import (
     DestinationTable,
     EmptyIsList,
     EmptyIsMapping,
+    MemorySize,
     Name,
     NotBool,
     PartitionFields,
@@ -228,6 +229,16 @@ class DltIngestionConfig(_Written):
         EmptyIsMapping,
         Field(description="How often, and how fast, a source is tried again.", examples=[{"max_retries": 3}]),
     ] = Field(default_factory=RetryConfig)
+    memory_limit: Annotated[
+        MemorySize,
+        Field(
+            description=(
+                "What DuckDB may take for its buffers, at least 100MB. Beyond it, it spills into the working "
+                "folder. The process itself, with dlt and pyiceberg, comes on top."
+            ),
+            examples=["2GB"],
+        ),
+    ] = "512MB"
     sources: Annotated[
         tuple[SourceConfig, ...],
         EmptyIsList,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from floe_ingest.config import resolve_catalog, resolve_source, validate_config
-from floe_ingest.dataplane.connection import MEMORY_LIMIT, share_of_memory
+from floe_ingest.dataplane.connection import share_of_memory
 from floe_ingest.engine.categories import categorize, describe
 from floe_ingest.engine.check import probe as probe_source
 from floe_ingest.engine.check import told_missing
@@ -112,9 +112,8 @@ def run(
     plugins.before_run(context)
     at_once = min(jobs or cores(), len(prepared.sources))
     with _work_root(config) as root, span("run", {"ingestion.run_id": context.run_id}):
-        running = _Run(
-            prepared, context, root, run_id, plugins, progress, Stop(), share_of_memory(MEMORY_LIMIT, at_once)
-        )
+        share = share_of_memory(config.memory_limit, at_once)
+        running = _Run(prepared, context, root, run_id, plugins, progress, Stop(), share)
         works = [partial(_run_source, running, source, request) for source, request in prepared.sources]
         results = side_by_side(works, at_once, running.stop)
     outcome = RunResult(context.run_id, all(result.success for result in results), tuple(results))

@@ -178,6 +178,18 @@ BAD_FILES = {
             (3, "retry_config.initial_delay_seconds", ["greater than 0", "got 0"]),
         ],
     ),
+    "memory without unit": (
+        "memory_limit: 512\n" + _one(),
+        [(1, "memory_limit", ["text", "got 512"])],
+    ),
+    "memory of an unknown unit": (
+        "memory_limit: 80%\n" + _one(),
+        [(1, "memory_limit", ["a size with its unit, such as 512MB"])],
+    ),
+    "too little memory": (
+        "memory_limit: 64MiB\n" + _one(),
+        [(1, "memory_limit", ["at least 100MB", "64MiB"])],
+    ),
     "retries are words": (
         "retry_config: {max_retries: true, initial_delay_seconds: .nan}\n" + _one(),
         [
