@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus, unquote
 
-from floe_ingest.redaction import MASK, redact
+from floe_ingest.redaction import MASK, pattern_of, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +21,6 @@ _SECRET_KEY = re.compile(
 _URL_KEY = re.compile(r"url|uri", re.IGNORECASE)
 _MAY_HOLD_CREDENTIALS = re.compile(r"[@?#;=\s]")
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<userinfo>[^\s/]+)@")
-_SHORT = 4
 
 
 def is_secret_key(key: object) -> bool:
@@ -73,10 +70,7 @@ class Scrubber:
     """
 
     def __init__(self, values: Iterable[str]) -> None:
-        forms = {form for value in values for form in _forms(value) if form.strip()}
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        patterns = [_pattern(form) for form in longest_first]
-        self._pattern = re.compile("|".join(patterns)) if patterns else None
+        self._pattern = pattern_of(values)
 
     def __repr__(self) -> str:
         return "Scrubber()"
@@ -85,24 +79,6 @@ class Scrubber:
         """Return ``text`` without the values, and without the users and passwords of URLs."""
         masked = self._pattern.sub(MASK, text) if self._pattern else text
         return redact(mask_urls(masked))
-
-
-def _forms(value: str) -> Iterator[str]:
-    yield value
-    yield value.strip()
-    yield repr(value)[1:-1]
-    yield ascii(value)[1:-1]
-    yield json.dumps(value)[1:-1]
-    yield quote(value)
-    yield quote(value, safe="")
-    yield quote_plus(value)
-    yield unquote(value)
-
-
-def _pattern(form: str) -> str:
-    # A value of one or two characters stands in half of all words: only where it stands alone is it one.
-    escaped = re.escape(form)
-    return escaped if len(form) >= _SHORT else rf"(?<!\w){escaped}(?!\w)"
 
 
 def is_secret_location(location: Location, names: frozenset[str] = frozenset()) -> bool:
