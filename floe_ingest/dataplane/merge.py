@@ -110,12 +110,10 @@ class RootIds:
     Arguments:
         gone: ids of old root rows that go out; no file where none does.
         kept: ids of the load's root rows that go in.
-        alive: ids of all old root rows, where child rows of none of them have to go; None elsewhere.
     """
 
     gone: tuple[Path, ...] = ()
     kept: tuple[Path, ...] = ()
-    alive: tuple[Path, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,38 +230,53 @@ class Merge:
             return self._insert_only(rule)
         return self._replace_matches(rule)
 
-    def root_ids(self, rule: MergeRule, id_column: str, *, with_alive: bool) -> RootIds:
+    def root_ids(self, rule: MergeRule, id_column: str) -> RootIds:
         """Write the ids of root rows that a merge by ``rule`` takes out and puts in, for the children."""
         name = identifier(id_column)
         nothing = "SELECT NULL::VARCHAR AS id LIMIT 0"
         gone = nothing
         going_in = _alive(rule)
-        if rule.strategy == "scd2":
-            going_in = f"NOT {self._known_version(rule)}"
-        elif rule.strategy == "insert-only":
+        if rule.strategy == "insert-only":
             going_in += self._not_there(rule)
         elif self._has_old:
             gone = f"SELECT o.{name} AS id FROM old AS o WHERE {_matches(rule)}"
         kept = f"SELECT l.{name} AS id FROM load AS l WHERE {going_in}"
-        alive: tuple[Path, ...] | None = None
-        if with_alive:
-            everything = f"SELECT o.{name} AS id FROM old AS o" if self._has_old else nothing
-            alive = self._write_ids(everything)
-        return RootIds(self._write_ids(gone), self._write_ids(kept), alive)
+        return RootIds(self._write_ids(gone), self._write_ids(kept))
 
-    def run_child(self, root_key: str, ids: RootIds) -> Merged:
+    def run_child(self, root_key: str, ids: RootIds, strategy: Strategy) -> Merged:
         """Merge the rows of a child table: those of roots that go out, and of roots that come in."""
         key = identifier(root_key)
-        # Ids that follow from a key are the same before and after: rows of a load that died go as well.
+        # Ids that follow from a key are the same before and after, so rows of an earlier try go as well.
+        # Not so where the first one wins: they may be those of another load that is quicker to its root.
+        keeps = strategy == "insert-only"
         out = f"{_among(ids.gone, f'o.{key}')} OR {_among(ids.kept, f'o.{key}')}"
-        if ids.alive is not None:
-            out += f" OR (o.{key} IS NOT NULL AND NOT {_among(ids.alive, f'o.{key}')})"
-        touched, rewritten = self._take_out(f"({out})")
+        touched, rewritten = ((), ()) if keeps else self._take_out(f"({out})")
         new: tuple[WrittenFile, ...] = ()
         if self._staged:
             kept = _among(ids.kept, f"l.{key}")
             new = self._write(f"SELECT {self._names} FROM load AS l WHERE {kept}", self._load_bytes)
         return Merged(new, rewritten, touched, sum(file.rows for file in new))
+
+    def without_parent(self, parent_key: str, parents: Sequence[Path], spared: Collection[Path]) -> Merged:
+        """Take out the rows of a child table that no parent row has.
+
+        Arguments:
+            parent_key: the child's column that holds the parent row's id.
+            parents: files of one column ``id``, those of all parent rows.
+            spared: old files whose rows stay in any case.
+        """
+        key = f"o.{identifier(parent_key)}"
+        out = f"{key} IS NOT NULL AND NOT {_among(parents, key)}"
+        if spared:
+            out += f" AND NOT list_contains({paths_literal(tuple(spared))}, o.{_FILE})"
+        touched, rewritten = self._take_out(f"({out})")
+        return Merged(rewritten=rewritten, replaced=touched)
+
+    def ids(self, column: str) -> tuple[Path, ...]:
+        """Write a column of all old rows into files of one column ``id``."""
+        nothing = "SELECT NULL::VARCHAR AS id LIMIT 0"
+        everything = f"SELECT o.{identifier(column)} AS id FROM old AS o"
+        return self._write_ids(everything if self._has_old else nothing)
 
     # -- strategies
 

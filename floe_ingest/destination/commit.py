@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from floe_ingest.destination.layout import check_compatible, iceberg_schema
-from floe_ingest.destination.ledger import LoadMark, find_load
+from floe_ingest.destination.ledger import VERSION, LoadMark, find_load, snapshot_key
 from floe_ingest.destination.spec import Layout
 from floe_ingest.destination.staged import StagedTransaction
 from floe_ingest.destination.write import WrittenData, remove_data_files
 from floe_ingest.errors import CommitConflictError
+from floe_ingest_hookspecs import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.sorting import SortOrder
 
-_ATTEMPTS = 30
+ATTEMPTS = 30
+
+
+class RootMovedError(Exception):
+    """The root table changed after its child tables were planned against it: plan them anew."""
 
 
 class _LookAgainError(Exception):
@@ -41,24 +46,29 @@ class TableLoad:
         columns: the load's columns.
         disposition: ``append`` adds rows, ``replace`` puts them in the place of all rows, ``merge`` puts
             them in the place of some.
-        mark: what the snapshot says of the load.
+        mark: what the snapshot says of the load; None for a commit that is none, such as a clean-up.
         assumed: columns without a value in this load, whose type is a guess; the table's own type, where it
             has the column, is better.
         layout: partition spec, sort order and properties that the load asks for.
-        remains: gives data files of an unfinished load, which go in the same commit.
+        remains: gives data files of an earlier try, which go in the same commit.
         is_root: whether the table is the root of its chain: it carries state, and a run id counts.
         has_files: whether the load holds files for this table.
+        is_done: says whether the table holds the load; by default, whether it holds its mark.
+        planned_on: what the root's children were planned against, see ``snapshot_key``; None where that
+            does not matter.
     """
 
     identifier: tuple[str, ...]
     columns: pa.Schema
     disposition: Literal["append", "replace", "merge"]
-    mark: LoadMark
+    mark: LoadMark | None
     is_root: bool
     has_files: bool
     assumed: frozenset[str] = frozenset()
     layout: Layout = field(default_factory=Layout)
     remains: Callable[[Table], list[DataFile]] = field(default=lambda _table: [])
+    is_done: Callable[[Table], bool] | None = None
+    planned_on: str | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +79,16 @@ class TableLoad:
     def creates_table(self) -> bool:
         """Whether a table is made for a load without rows: its columns are known, and it is asked for."""
         return self.is_root and self.disposition == "append"
+
+    def holds(self, table: Table) -> bool:
+        """Return whether a freshly loaded table holds this load."""
+        if self.is_done is not None:
+            return self.is_done(table)
+        return self.mark is not None and find_load(table, self.mark, by_run=self.is_root) is not None
+
+    def summary(self, rows: int) -> dict[str, str]:
+        """Return the keys of the snapshot's summary."""
+        return self.mark.summary(rows) if self.mark is not None else {VERSION: __version__}
 
     def columns_for(self, known: Sequence[str]) -> pa.Schema:
         """Return the columns that say something about a table which has the ``known`` ones."""
@@ -119,13 +139,14 @@ class TableCommit:
 
         Raises:
             CommitConflictError: the table changed under every attempt.
+            RootMovedError: the table is not what its children were planned against.
             SchemaError: the load does not fit the table. Nothing was written.
         """
         try:
             for attempt in Retrying(
                 retry=retry_if_exception_type(_LookAgainError),
                 wait=wait_random_exponential(multiplier=0.05, max=3),
-                stop=stop_after_attempt(_ATTEMPTS),
+                stop=stop_after_attempt(ATTEMPTS),
                 reraise=True,
             ):
                 with attempt:
@@ -133,16 +154,15 @@ class TableCommit:
         except _LookAgainError as error:
             self._discard()
             raise CommitConflictError(
-                f"Table {self._load.name} could not be committed in {_ATTEMPTS} attempts: {error.__cause__}. "
+                f"Table {self._load.name} could not be committed in {ATTEMPTS} attempts: {error.__cause__}. "
                 f"Run again: what is already committed is skipped."
             ) from error
         except BaseException:
             self._discard()
             raise
 
-    def plan(self) -> TablePlan:
-        """Return what a commit would write for now. Commits nothing."""
-        table = self._existing()
+    def plan(self, table: Table | None) -> TablePlan:
+        """Return what a commit to the table, as it was loaded, would write. Commits nothing."""
         return _plan_of(self._begin(table), table)
 
     def _attempt(self) -> None:
@@ -155,9 +175,11 @@ class TableCommit:
         from sqlalchemy.exc import DBAPIError
 
         table = self._existing()
-        if table is not None and find_load(table, self._load.mark, by_run=self._load.is_root):
+        if table is not None and self._load.holds(table):
             self._discard()
             return
+        if self._load.planned_on is not None and snapshot_key(table) != self._load.planned_on:
+            raise RootMovedError(f"Table {self._load.name} changed while its nested tables were loaded")
         if table is None and not self._load.has_files and not self._load.creates_table:
             return
         transaction = self._begin(table)
@@ -217,11 +239,11 @@ class TableCommit:
         old = list(written.replaced)
         if table is not None and load.disposition == "replace":
             old = _data_files(table)
-        elif table is not None and load.disposition == "append":
-            old = load.remains(table)
+        elif table is not None:
+            old += load.remains(table)
         snapshot_id = None
         if written.data_files or old:
-            update = transaction.update_snapshot(snapshot_properties=load.mark.summary(written.rows))
+            update = transaction.update_snapshot(snapshot_properties=load.summary(written.rows))
             producer = update.overwrite() if old else update.fast_append()
             with producer:
                 for data_file in old:
@@ -229,7 +251,7 @@ class TableCommit:
                 for data_file in written.data_files:
                     producer.append_data_file(data_file)
             snapshot_id = producer.snapshot_id
-        if snapshot_id is not None or table is None:
+        if load.mark is not None and (snapshot_id is not None or table is None):
             transaction.set_properties(load.mark.properties(transaction.table_metadata, snapshot_id))
 
     def _write_once(self, transaction: Transaction, table: Table | None) -> WrittenData:

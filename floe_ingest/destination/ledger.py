@@ -26,6 +26,7 @@ PIPELINE = "floe-ingest.pipeline"
 STATE = "floe-ingest.state"
 VERSION = "floe-ingest.version"
 ROWS = "floe-ingest.rows"
+ROOT_SNAPSHOT = "floe-ingest.root-snapshot-id"
 
 _STATE_IN_SUMMARY = 600
 """Characters. Snapshot summaries are kept for each snapshot, so only a small state goes there."""
@@ -40,12 +41,18 @@ class LoadMark:
         pipeline: the pipeline's name.
         run_id: names the logical execution; None outside the engine.
         state: the pipeline's state as dlt compresses it; None where it did not change.
+        root_snapshot: on a child table whose rows depend on the root's: the root's snapshot that they were
+            planned against, see ``snapshot_key``.
+        settled_to: on a root with child tables: what child rows of loads before this instant (milliseconds)
+            had no root row are gone.
     """
 
     load_id: str
     pipeline: str
     run_id: str | None = None
     state: str | None = None
+    root_snapshot: str | None = None
+    settled_to: int | None = None
 
     def summary(self, rows: int) -> dict[str, str]:
         """Return the keys for the snapshot's summary.
@@ -58,39 +65,69 @@ class LoadMark:
             keys[RUN_ID] = self.run_id
         if self.state is not None and len(self.state) <= _STATE_IN_SUMMARY:
             keys[STATE] = self.state
+        if self.root_snapshot is not None:
+            keys[ROOT_SNAPSHOT] = self.root_snapshot
         return keys
 
     def properties(self, metadata: TableMetadata, snapshot_id: int | None) -> dict[str, str]:
         """Return the table property that records this load; an unchanged state is carried over."""
         known = read_record(metadata, self.pipeline)
         state = self.state if self.state is not None else (known or {}).get("state")
-        record = {
+        record: dict[str, Any] = {
             "load-id": self.load_id,
             "run-id": self.run_id,
             "snapshot-id": snapshot_id,
             "sequence-number": metadata.next_sequence_number(),
             "state": state,
         }
+        if self.root_snapshot is not None:
+            record["root-snapshot-id"] = self.root_snapshot
+        if self.settled_to is not None:
+            record["children-settled-to"] = self.settled_to
         return {_record_key(self.pipeline): json.dumps(record)}
 
 
 @dataclass(frozen=True, slots=True)
 class FoundLoad:
-    """A load that a table already holds."""
+    """A load that a table already holds.
+
+    Arguments:
+        snapshot_id: of the load's snapshot.
+        rows, bytes: that it put in; 0 where its snapshot is expired.
+        load_id: its load id; another one than was looked for where it was found by its run.
+        root_snapshot: see ``LoadMark``.
+    """
 
     snapshot_id: int | None
     rows: int
     bytes: int
+    load_id: str
+    root_snapshot: str | None = None
+
+
+_RECORDS = "floe-ingest.loads."
 
 
 def _record_key(pipeline: str) -> str:
-    return f"floe-ingest.loads.{pipeline}"
+    return f"{_RECORDS}{pipeline}"
+
+
+def snapshot_key(table: Table | None) -> str:
+    """Return what tells two states of a table's rows apart: its snapshot's id, or that there is none."""
+    snapshot_id = table.metadata.current_snapshot_id if table is not None else None
+    return str(snapshot_id) if snapshot_id is not None else "none"
 
 
 def read_record(metadata: TableMetadata, pipeline: str) -> dict[str, Any] | None:
     """Return what the table's property says of the newest load of a pipeline."""
     text = metadata.properties.get(_record_key(pipeline))
     return json.loads(text) if text else None
+
+
+def children_settled_to(metadata: TableMetadata) -> int:
+    """Return up to which instant (milliseconds) child rows without a root row were looked after."""
+    records = [json.loads(text) for key, text in metadata.properties.items() if key.startswith(_RECORDS)]
+    return max((record.get("children-settled-to", 0) for record in records), default=0)
 
 
 def ancestry(metadata: TableMetadata) -> Iterator[Snapshot]:
@@ -122,6 +159,8 @@ def find_load(table: Table, mark: LoadMark, *, by_run: bool = True) -> FoundLoad
                 snapshot.snapshot_id,
                 int(summary.get(ROWS, summary.get("added-records", 0))),
                 int(summary.get("added-files-size", 0)),
+                summary[LOAD_ID],
+                summary.get(ROOT_SNAPSHOT),
             )
     record = read_record(metadata, mark.pipeline)
     if (
@@ -129,7 +168,7 @@ def find_load(table: Table, mark: LoadMark, *, by_run: bool = True) -> FoundLoad
         and _is_same(mark, record["load-id"], record["run-id"], mark.pipeline, by_run=by_run)
         and record_is_current(metadata, record)
     ):
-        return FoundLoad(record["snapshot-id"], 0, 0)
+        return FoundLoad(record["snapshot-id"], 0, 0, record["load-id"], record.get("root-snapshot-id"))
     return None
 
 

@@ -20,7 +20,7 @@ from floe_ingest.destination.write import (
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -72,26 +72,54 @@ def merge_data_files(
             table, task.schema, _filter(task, {key: merge.bounds(key) for key in keys}), task.scratch
         )
         merge.read_old(old.files)
-        merged = merge.run_child(child.root_key, child.ids) if child else merge.run(rule)
+        merged = merge.run_child(child.root_key, child.ids, rule.strategy) if child else merge.run(rule)
     written = publish_files(task, [*merged.new, *merged.rewritten])
     replaced = tuple(old.data_files[path] for path in merged.replaced)
     return WrittenData(written.data_files, merged.rows, written.bytes, replaced)
 
 
-def root_ids(
-    task: WriteTask, rule: MergeRule, table: Table | None, id_column: str, *, with_alive: bool
-) -> RootIds:
+def root_ids(task: WriteTask, rule: MergeRule, table: Table | None, id_column: str) -> RootIds:
     """Return which root rows a merge will take out and put in, without writing any.
 
-    Arguments: see ``merge_data_files``; ``id_column`` is the root's row id. ``with_alive`` also lists the
-    rows that the table has, so that child rows of none of them can go.
+    Arguments: see ``merge_data_files``; ``id_column`` is the root's row id.
     """
     with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule)
-        bounds = {} if with_alive else {key: merge.bounds(key) for key in _prunable(rule)}
+        bounds = {key: merge.bounds(key) for key in _prunable(rule)}
         merge.read_old(_Old.find(table, task.schema, _filter(task, bounds), task.scratch).files)
-        return merge.root_ids(rule, id_column, with_alive=with_alive)
+        return merge.root_ids(rule, id_column)
+
+
+def all_ids(task: WriteTask, table: Table | None, id_column: str) -> tuple[Path, ...]:
+    """Return files of one column ``id``: a column of all rows of a table."""
+    with connect(task.settings) as connection:
+        merge = _merge(connection, task)
+        merge.read_old(_Old.find(table, task.schema, _filter(task, {}), task.scratch).files)
+        return merge.ids(id_column)
+
+
+def without_parent(
+    task: WriteTask, table: Table, parent_key: str, parents: Sequence[Path], spared: Collection[str]
+) -> WrittenData:
+    """Rewrite the files of a child table that hold rows without a parent row.
+
+    Arguments:
+        task: the table, and where to write.
+        table: freshly loaded.
+        parent_key: the child's column that holds the parent row's id.
+        parents: from ``all_ids`` of the parent table.
+        spared: locations of data files that stay as they are.
+    """
+    with connect(task.settings, ordered=bool(task.layout.order)) as connection:
+        merge = _merge(connection, task)
+        old = _Old.find(table, task.schema, _filter(task, {}), task.scratch)
+        merge.read_old(old.files)
+        stay = [path for path, file in old.data_files.items() if file.file_path in spared]
+        merged = merge.without_parent(parent_key, parents, stay)
+    written = publish_files(task, merged.rewritten)
+    replaced = tuple(old.data_files[path] for path in merged.replaced)
+    return WrittenData(written.data_files, 0, written.bytes, replaced)
 
 
 def _merge(connection: DuckDBPyConnection, task: WriteTask) -> Merge:

@@ -286,11 +286,11 @@ class TestOperating:
 
     def test_the_figures(self) -> None:
         from floe_ingest.dataplane.connection import DataPlaneSettings
-        from floe_ingest.destination.commit import _ATTEMPTS
+        from floe_ingest.destination.commit import ATTEMPTS
         from floe_ingest.destination.meta import META_TABLE
 
         text = page("docs/operating.md")
-        assert f"up to {_ATTEMPTS} times" in text
+        assert f"up to {ATTEMPTS} times" in text
         assert f"DuckDB takes {DataPlaneSettings().memory_limit.replace('MB', ' MB')}" in text
         assert f"`{META_TABLE}`" in text
 

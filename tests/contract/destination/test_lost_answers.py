@@ -88,7 +88,7 @@ def test_a_table_that_never_stands_still_ends_in_a_clear_error(
     lake: Lake, pipeline: dlt.Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(pipeline, range(5), "append")
-    monkeypatch.setattr(commit, "_ATTEMPTS", 3)
+    monkeypatch.setattr(commit, "ATTEMPTS", 3)
     FlakyCatalog.faults.extend(["conflict"] * 3)
 
     with pytest.raises(PipelineStepFailed, match="could not be committed in 3 attempts: refused"):
