@@ -236,7 +236,9 @@ class Merge:
         nothing = "SELECT NULL::VARCHAR AS id LIMIT 0"
         gone = nothing
         going_in = _alive(rule)
-        if rule.strategy == "insert-only":
+        if rule.strategy == "scd2":
+            going_in = f"NOT {self._known_version(rule)}"
+        elif rule.strategy == "insert-only":
             going_in += self._not_there(rule)
         elif self._has_old:
             gone = f"SELECT o.{name} AS id FROM old AS o WHERE {_matches(rule)}"

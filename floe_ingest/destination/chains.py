@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from floe_ingest.destination.client import IcebergClient
 
 
+ChildMode = Literal["append", "replace", "follow", "first", "version"]
+"""How the rows of child tables go in: ``append`` and ``replace`` all of them, as the root's; ``follow``
+those of each root row of the load, in the place of what that row had; ``first`` those of root rows that are
+new; ``version`` those of new versions of root rows, from which their ids follow."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Merge:
     """How one table of a chain is merged."""
@@ -72,6 +78,15 @@ class ChainLoad:
         self._disposition = cast('Literal["append", "replace", "merge"]', prepared["write_disposition"])
         if self._disposition == "merge" and self._rule is None:
             self._disposition = "append"  # without a key there is nothing to merge by; dlt does the same
+        self._mode = self._child_mode()
+
+    def _child_mode(self) -> ChildMode:
+        if self._disposition != "merge" or self._rule is None:
+            return "replace" if self._disposition == "replace" else "append"
+        if self._rule.validity is None:
+            return "first" if self._strategy == "insert-only" else "follow"
+        id_column = row_id(cast("Mapping[str, Any]", self._client.prepare_load_table(self._root)))
+        return "version" if id_column == self._rule.validity.row_version else "first"
 
     def _how(self) -> tuple[str | None, MergeRule | None]:
         """Return the merge strategy and the rule of the root; None for a chain that appends or replaces."""
@@ -139,11 +154,11 @@ class ChainLoad:
     @property
     def _by_file(self) -> bool:
         """Whether the files that a try adds to a child table hold rows that no other one relies on."""
-        return self._disposition == "append" or self._strategy == "insert-only"
+        return self._mode in ("append", "first")
 
     def _adds_only(self) -> bool:
         """Return whether a load of this chain takes no child rows out."""
-        return self._disposition == "append" or self._strategy in ("insert-only", "scd2")
+        return self._mode in ("append", "first", "version")
 
     def _load_table(self, name: str) -> Table | None:
         from pyiceberg.exceptions import NoSuchTableError
@@ -183,13 +198,13 @@ class ChainLoad:
             found = find_load(table, self._mark(), by_run=False) if table is not None else None
             if table is None or found is None:
                 return "absent"
-            if self._strategy == "scd2":
+            if self._mode == "version":
                 return "there"
-            if self._disposition == "append":
+            if self._mode == "append":
                 return "there" if only_appended_since(table, found.snapshot_id) else "stale"
             return "there" if found.root_snapshot == planned_on else "stale"
 
-        appends = self._disposition == "append"
+        appends = self._mode == "append"
         if appends and state(known) == "stale":
             # Others have rewritten the table meanwhile: the rows may be there, all or in part.
             appends, merge = False, _Merge(MergeRule("upsert", primary_key=self._row_ids(name)))
@@ -200,11 +215,11 @@ class ChainLoad:
                 raise RootMovedError(f"Table {name} changed while it was loaded")
             return now == "there"
 
-        depends = self._disposition != "append" and self._strategy != "scd2"
+        depends = self._mode in ("replace", "follow", "first")
         load = replace(
             self._table_load(name, merge),
             mark=replace(self._mark(), root_snapshot=planned_on if depends else None),
-            remains=self._own_files if self._strategy == "insert-only" else lambda _table: [],
+            remains=self._own_files if self._mode == "first" else lambda _table: [],
             is_done=is_done,
         )
         return self._table_commit(load, merge)
@@ -265,9 +280,10 @@ class ChainLoad:
             return {}
         merges = {self._root: _Merge(self._rule)}
         if planned_on is not None and self._root in self._files:
-            ids = None if self._strategy == "scd2" else self._root_ids(root, self._rule)
+            ids = None if self._mode == "version" else self._root_ids(root, self._rule)
+            strategy = "insert-only" if self._mode == "first" else self._rule.strategy
             for name in self._chain[1:]:
-                merges[name] = self._child_merge(name, self._rule.strategy, ids)
+                merges[name] = self._child_merge(name, strategy, ids)
         return merges
 
     def _root_ids(self, root: Table | None, rule: MergeRule) -> RootIds:

@@ -131,6 +131,8 @@ class ChildTables:
                 files_since(table, min(load.sequence_number for load in waiting)) if waiting else frozenset()
             )
             key, parents = self._parents(root, name)
+            if parents is None:
+                return WrittenData((), 0, 0)
             return without_parent(self._task(plan), table, key, parents, spared)
 
         import pyarrow as pa
@@ -145,15 +147,17 @@ class ChildTables:
         )
         TableCommit(self._client.catalog, load, write).run()
 
-    def _parents(self, root: Table | None, name: str) -> tuple[str, tuple[Path, ...]]:
-        """Return the column that leads to the parent row, and the ids of all parent rows."""
+    def _parents(self, root: Table | None, name: str) -> tuple[str, tuple[Path, ...] | None]:
+        """Return the column that leads to the parent row, and the ids of all parent rows if they have any."""
         table = cast("Mapping[str, Any]", self._client.prepare_load_table(name))
         by_root = columns_with(table, "root_key")
         parent = self._root if by_root else str(table["parent"])
         [key] = by_root or columns_with(table, "parent_key")
         found = root if parent == self._root else self._load_table(parent)
         id_column = row_id(cast("Mapping[str, Any]", self._client.prepare_load_table(parent)))
-        if found is None or id_column is None:
+        if id_column is None:
+            return key, None
+        if found is None:
             return key, ()
         return key, all_ids(self._task(_plan_of(found)), found, id_column)
 

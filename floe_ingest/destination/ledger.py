@@ -28,6 +28,7 @@ VERSION = "floe-ingest.version"
 ROWS = "floe-ingest.rows"
 ROOT_SNAPSHOT = "floe-ingest.root-snapshot-id"
 
+_RECORD_PREFIX = "floe-ingest.loads."
 _STATE_IN_SUMMARY = 600
 """Characters. Snapshot summaries are kept for each snapshot, so only a small state goes there."""
 
@@ -105,11 +106,8 @@ class FoundLoad:
     root_snapshot: str | None = None
 
 
-_RECORDS = "floe-ingest.loads."
-
-
 def _record_key(pipeline: str) -> str:
-    return f"{_RECORDS}{pipeline}"
+    return f"{_RECORD_PREFIX}{pipeline}"
 
 
 def snapshot_key(table: Table | None) -> str:
@@ -126,7 +124,7 @@ def read_record(metadata: TableMetadata, pipeline: str) -> dict[str, Any] | None
 
 def children_settled_to(metadata: TableMetadata) -> int:
     """Return up to which instant (milliseconds) child rows without a root row were looked after."""
-    records = [json.loads(text) for key, text in metadata.properties.items() if key.startswith(_RECORDS)]
+    records = [json.loads(text) for key, text in metadata.properties.items() if key.startswith(_RECORD_PREFIX)]
     return max((record.get("children-settled-to", 0) for record in records), default=0)
 
 

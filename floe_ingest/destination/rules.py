@@ -52,7 +52,8 @@ def columns_with(table: Mapping[str, Any], hint: str) -> tuple[str, ...]:
 
 def row_id(table: Mapping[str, Any]) -> str | None:
     """Return the column that identifies a row for its children."""
-    found = columns_with(table, "row_key") or columns_with(table, "unique")
+    hints = ("row_key", "unique", "x-row-version")
+    found = next((names for hint in hints if (names := columns_with(table, hint))), ())
     return found[0] if found else None
 
 
