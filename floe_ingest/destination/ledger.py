@@ -28,7 +28,6 @@ VERSION = "floe-ingest.version"
 ROWS = "floe-ingest.rows"
 ROOT_SNAPSHOT = "floe-ingest.root-snapshot-id"
 
-_RECORD_PREFIX = "floe-ingest.loads."
 _STATE_IN_SUMMARY = 600
 """Characters. Snapshot summaries are kept for each snapshot, so only a small state goes there."""
 
@@ -107,7 +106,7 @@ class FoundLoad:
 
 
 def _record_key(pipeline: str) -> str:
-    return f"{_RECORD_PREFIX}{pipeline}"
+    return f"floe-ingest.loads.{pipeline}"
 
 
 def snapshot_key(table: Table | None) -> str:
@@ -124,7 +123,8 @@ def read_record(metadata: TableMetadata, pipeline: str) -> dict[str, Any] | None
 
 def children_settled_to(metadata: TableMetadata) -> int:
     """Return up to which instant (milliseconds) child rows without a root row were looked after."""
-    records = [json.loads(text) for key, text in metadata.properties.items() if key.startswith(_RECORD_PREFIX)]
+    prefix = _record_key("")
+    records = [json.loads(text) for key, text in metadata.properties.items() if key.startswith(prefix)]
     return max((record.get("children-settled-to", 0) for record in records), default=0)
 
 

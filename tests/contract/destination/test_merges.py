@@ -302,3 +302,22 @@ def test_merges_of_many_rows_against_a_model(lake: Lake, pipeline: dlt.Pipeline)
 
     assert values(lake, "id", "v") == sorted(model.items())
     assert len(lake.table("bronze.items").snapshots()) == 4
+
+
+def test_scd2_with_a_row_version_of_its_own_and_children(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    disposition: Any = {"disposition": "merge", "strategy": "scd2", "row_version_column_name": "version"}
+    for v in ("a", "b", "b"):
+        rows = [
+            {"id": 1, "version": f"1{v}", "lines": [{"n": v}]},
+            {"id": 2, "version": "2", "lines": [{"n": "s"}]},
+        ]
+        pipeline.run(dlt.resource(rows, name="items", write_disposition=disposition))
+
+    roots = {row["_dlt_id"]: row["version"] for row in lake.duckdb("bronze.items").to_pylist()}
+    lines = lake.duckdb("bronze.items__lines").to_pylist()
+    assert sorted(roots.values()) == ["1a", "1b", "2"]
+    assert sorted((roots[row["_dlt_parent_id"]], row["n"]) for row in lines) == [
+        ("1a", "a"),
+        ("1b", "b"),
+        ("2", "s"),
+    ]
