@@ -14,7 +14,7 @@ from floe_ingest.cli import exits
 from floe_ingest.cli.check import check
 from floe_ingest.cli.clean import clean
 from floe_ingest.cli.init import init
-from floe_ingest.cli.listing import plugins, sources
+from floe_ingest.cli.listing import plugins, schema, sources
 from floe_ingest.cli.options import global_options
 from floe_ingest.cli.run import run
 
@@ -62,7 +62,7 @@ def cli() -> None:
     """
 
 
-for _command in (init, check, run, clean, sources, plugins):
+for _command in (init, check, run, clean, sources, plugins, schema):
     cli.add_command(_command)
 
 

@@ -1,30 +1,43 @@
-"""``floe-ingest sources`` and ``floe-ingest plugins``: what is installed."""
+"""``floe-ingest sources``, ``plugins`` and ``schema``: what is installed, and what it accepts."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from floe_ingest.cli.exits import ExitCode
 from floe_ingest.cli.options import Command, global_options, json_option
-from floe_ingest.cli.streams import reserved_stdout, write_json
+from floe_ingest.cli.streams import as_json_text, reserved_stdout, write_json, write_out
 
 if TYPE_CHECKING:
     from floe_ingest.plugins import Plugins
 
 
-@click.command("sources", cls=Command, short_help="List the installed source types.")
+@click.command("sources", cls=Command, short_help="List the installed source types, or the options of one.")
+@click.argument("name", required=False)
 @json_option
 @global_options()
-def sources(as_json: bool) -> ExitCode:
-    """List the source types that can be written as source_type, and what they still need."""
-    with reserved_stdout():
-        from floe_ingest.plugins import load_plugins
+def sources(name: str | None, as_json: bool) -> ExitCode:
+    """List the source types that can be written as source_type, and what they still need.
 
-        loaded = load_plugins()
+    With NAME: the options that its source_config takes.
+    """
+    loaded = _plugins()
     rows = source_rows(loaded)
-    if as_json:
+    if name is not None:
+        from floe_ingest.config import options_of
+
+        model = loaded.source_type(name).source_type.config_model
+        row = {**next(row for row in rows if row["name"] == name), "options": options_of(model)}
+        if as_json:
+            write_json(row)
+        else:
+            from floe_ingest.cli import render
+
+            render.show_source(row)
+    elif as_json:
         write_json({"source_types": rows})
     else:
         from floe_ingest.cli import render
@@ -38,11 +51,7 @@ def sources(as_json: bool) -> ExitCode:
 @global_options()
 def plugins(as_json: bool) -> ExitCode:
     """List the installed plugins with their hooks; those that failed to load with the cause."""
-    with reserved_stdout():
-        from floe_ingest.plugins import load_plugins
-
-        loaded = load_plugins()
-    rows = plugin_rows(loaded)
+    rows = plugin_rows(_plugins())
     if as_json:
         write_json({"plugins": rows})
     else:
@@ -50,6 +59,56 @@ def plugins(as_json: bool) -> ExitCode:
 
         render.show_plugins(rows)
     return ExitCode.DONE
+
+
+@click.command("schema", cls=Command, short_help="Print the JSON Schema of a configuration file.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it to this file instead of stdout.",
+)
+@global_options()
+def schema(output: Path | None) -> ExitCode:
+    """Print the JSON Schema of the whole file, with the settings of every installed source type.
+
+    An editor that knows it completes and checks ingest.yaml while you write.
+    """
+    if output is None:
+        write_out(schema_text())
+    else:
+        write_schema(output)
+        write_out(f"Wrote {output}.\n")
+    return ExitCode.DONE
+
+
+def write_schema(path: Path) -> None:
+    """Write the JSON Schema of a configuration file.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    from floe_ingest.errors import ConfigurationError
+
+    text = schema_text()
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of a configuration file as text."""
+    from floe_ingest.config import config_schema
+
+    return as_json_text(config_schema(_plugins()))
+
+
+def _plugins() -> Plugins:
+    with reserved_stdout():
+        from floe_ingest.plugins import load_plugins
+
+        return load_plugins()
 
 
 def source_rows(loaded: Plugins) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -257,11 +258,31 @@ def show_sources(rows: Sequence[Mapping[str, Any]]) -> None:
             ", ".join(row["capabilities"]),
             _origin(row["distribution"], row["version"], row["plugin"]),
         )
-        missing += [
-            Text(f"{row['name']} needs {need['import_name']}: {need['install']}", style="yellow")
-            for need in row["missing"]
-        ]
+        missing += _needs(row)
     _show(table, *([Text(), *missing] if missing else []))
+
+
+def _needs(row: Mapping[str, Any]) -> list[Text]:
+    return [
+        Text(f"{row['name']} needs {need['import_name']}: {need['install']}", style="yellow")
+        for need in row["missing"]
+    ]
+
+
+def show_source(row: Mapping[str, Any]) -> None:
+    """Print one source type: where it comes from, what it still needs, and the options of its settings."""
+    table = _table("option", "takes", "default", "meaning", folding=("takes", "default", "meaning"))
+    for option in row["options"]:
+        default = "required" if option["required"] else _as_written(option["default"])
+        table.add_row(Text(option["name"], style="bold"), option["type"], default, option["description"])
+    brought_by = _origin(row["distribution"], row["version"], row["plugin"])
+    head = Text.assemble((row["name"], "bold"), f": {row['summary']} (brought by {brought_by})")
+    _show(head, *_needs(row), Text(), table)
+
+
+def _as_written(value: Any) -> str:
+    """Return a default as it stands in YAML; nothing for one that is not there."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _origin(distribution: str | None, version: str | None, plugin: str) -> str:

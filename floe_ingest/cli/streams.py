@@ -96,7 +96,12 @@ def write_out(text: str) -> None:
 
 
 def write_json(document: Mapping[str, Any]) -> None:
-    """Write one JSON document to stdout.
+    """Write one JSON document to stdout."""
+    write_out(as_json_text(document))
+
+
+def as_json_text(document: Mapping[str, Any]) -> str:
+    """Return one JSON document, indented, with a line's end.
 
     Facts that a plugin added need not be JSON: what JSON lacks is written as text, and numbers that are
     none as null, rather than failing a run that is over.
@@ -104,4 +109,4 @@ def write_json(document: Mapping[str, Any]) -> None:
     from pydantic_core import to_jsonable_python
 
     plain = to_jsonable_python(document, inf_nan_mode="null", bytes_mode="base64", serialize_unknown=True)
-    write_out(json.dumps(plain, indent=2) + "\n")
+    return json.dumps(plain, indent=2) + "\n"

@@ -6,6 +6,7 @@ It holds ``source_config`` and ``catalog_config`` as they were written; ``resolv
 """
 
 from floe_ingest.config.checks import resolve_catalog, resolve_source, validate_config
+from floe_ingest.config.json_schema import config_schema, options_of
 from floe_ingest.config.loading import load_config, parse_config
 from floe_ingest.config.models import (
     DltIngestionConfig,
@@ -29,7 +30,9 @@ __all__ = [
     "SortField",
     "SourceConfig",
     "TableOptions",
+    "config_schema",
     "load_config",
+    "options_of",
     "parse_config",
     "parse_partition",
     "parse_sort",

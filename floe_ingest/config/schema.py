@@ -24,7 +24,7 @@ Node = dict[str, Any]
 _SECRETS: tuple[Any, ...] = (pydantic.SecretStr, pydantic.SecretBytes, pydantic.Secret)
 
 
-class _Lenient(GenerateJsonSchema):
+class LenientSchema(GenerateJsonSchema):
     """Describes what JSON Schema cannot (callables, arbitrary classes) as "anything"."""
 
     def handle_invalid_for_json_schema(self, schema: CoreSchema, error_info: str) -> JsonSchemaValue:  # noqa: ARG002
@@ -54,7 +54,7 @@ class ModelSchema:
 
     def _nodes_at(self, location: Location) -> list[Node]:
         if self._root is None:
-            self._root = self._model.model_json_schema(schema_generator=_Lenient)
+            self._root = self._model.model_json_schema(schema_generator=LenientSchema)
         value = self._document
         nodes = self._expanded([self._root], value)
         for step in location:
@@ -147,7 +147,7 @@ def secret_names(model: type[BaseModel]) -> frozenset[str]:
 def _fields_of(kind: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
         for name, info in kind.model_fields.items():
-            yield from ((key, info.annotation) for key in (name, *_aliases(info)))
+            yield from ((key, info.annotation) for key in (name, *aliases_of(info)))
     elif is_typeddict(kind) or (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         try:
             yield from get_type_hints(kind).items()
@@ -155,7 +155,8 @@ def _fields_of(kind: Any) -> Iterator[tuple[str, Any]]:
             yield from dict.fromkeys(kind.__annotations__, pydantic.SecretStr).items()
 
 
-def _aliases(info: pydantic.fields.FieldInfo) -> Iterator[str]:
+def aliases_of(info: pydantic.fields.FieldInfo) -> Iterator[str]:
+    """Yield the names under which a field may be written beside its own."""
     for alias in (info.alias, info.validation_alias):
         if isinstance(alias, str):
             yield alias

@@ -266,7 +266,7 @@ class TestOperating:
         with_json = {
             name for name, command in cli.commands.items() if any("--json" in p.opts for p in command.params)
         }
-        assert set(cli.commands) - with_json == {"init"}
+        assert set(cli.commands) - with_json == {"init", "schema"}
 
     def test_the_environment_variables(self) -> None:
         table = tables_in(section(page("docs/operating.md"), "Logs and traces"))[0]

@@ -33,6 +33,24 @@ def test_it_writes_the_starter_and_says_what_is_next(
     assert out.index("edit") < out.index("floe-ingest check ingest.yaml") < out.index("run ingest.yaml")
 
 
+def test_it_points_editors_to_a_schema_that_accepts_it(tmp_path: Path) -> None:
+    import json
+
+    import yaml
+    from jsonschema import Draft202012Validator
+
+    assert main(["init", "loads.yaml"]) == 0
+    text = (tmp_path / "loads.yaml").read_text(encoding="utf-8")
+    first = text.splitlines()[0]
+    assert first == "# yaml-language-server: $schema=loads.schema.json"
+    schema = json.loads((tmp_path / "loads.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema).validate(yaml.safe_load(text))
+    (tmp_path / "loads.schema.json").write_text("mine", encoding="utf-8")
+    (tmp_path / "loads.yaml").unlink()
+    assert main(["init", "loads.yaml"]) == 0
+    assert (tmp_path / "loads.schema.json").read_text(encoding="utf-8") == "mine"
+
+
 def test_the_starter_is_a_configuration_that_check_understands(
     tmp_path: Path, floe: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -112,3 +112,34 @@ def test_no_plugins_is_said(floe: Floe) -> None:
         done = floe(*words, FLOE_INGEST_PLUGINS="")
         assert done.returncode == 0
         assert "FLOE_INGEST_PLUGINS" in done.stdout
+
+
+def test_one_source_type_is_told_with_its_options(floe: Floe, make_plugin: Callable[..., Path]) -> None:
+    site = str(make_plugin("dnszones", ZONES))
+    done = floe("sources", "dns_zone", "--json", PYTHONPATH=site)
+    assert done.returncode == 0, done.stderr
+    (option,) = json.loads(done.stdout)["options"]
+    assert option == {"name": "path", "type": "text", "required": True, "default": None, "description": ""}
+    table = floe("sources", "dns_zone", PYTHONPATH=site).stdout
+    assert "dns_zone: Records of a DNS zone file (brought by dnszones 1.2.3)" in table
+    assert "dns_zone needs dns_parser_that_is_absent: pip install dnszones[parser]" in table
+
+
+def test_an_unknown_source_type_gets_the_nearest(floe: Floe) -> None:
+    done = floe("sources", "filesytem")
+    assert done.returncode == 2
+    assert "Did you mean 'filesystem'?" in done.stderr
+
+
+def test_the_schema_holds_what_is_installed(
+    floe: Floe, make_plugin: Callable[..., Path], tmp_path: Path
+) -> None:
+    site = str(make_plugin("dnszones", ZONES))
+    done = floe("schema", PYTHONPATH=site)
+    assert done.returncode == 0, done.stderr
+    assert "path" in json.loads(done.stdout)["$defs"]["source_config.dns_zone"]["properties"]
+    assert floe("schema", "-o", "s.json", PYTHONPATH=site).returncode == 0
+    assert (tmp_path / "s.json").read_text() == done.stdout
+    refused = floe("schema", "-o", "no/such/folder.json")
+    assert refused.returncode == 2
+    assert "cannot be written: No such file or directory" in refused.stderr
