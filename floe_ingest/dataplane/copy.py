@@ -85,20 +85,30 @@ def available_columns(connection: DuckDBPyConnection, relation: str) -> dict[str
     return {str(name): str(kind) for name, kind, *_ in found}
 
 
-def projection(columns: Sequence[Column], available: Mapping[str, str]) -> str:
+def projection(
+    columns: Sequence[Column], available: Mapping[str, str], renames: Mapping[str, str | None] | None = None
+) -> str:
     """Return the ``SELECT`` list that gives ``columns`` from a relation with ``available`` columns.
 
     A column that the relation lacks becomes NULL of its type. Casts are strict: a value that does not
     fit raises, so that none is lost silently.
+
+    Arguments:
+        columns: what is selected.
+        available: the relation's columns, and the type of each.
+        renames: by name in the relation: the name among ``columns``, or None for what is not selected.
     """
+    renamed = renames or {}
+    origins = {name: name for name in available if name not in renamed}
+    origins |= {target: name for name, target in renamed.items() if target is not None}
+    values = [(_source_value(origins.get(column.name), available), column) for column in columns]
     return ", ".join(
-        f"CAST({_source_value(column.name, available)} AS {column.type}) AS {identifier(column.name)}"
-        for column in columns
+        f"CAST({value} AS {column.type}) AS {identifier(column.name)}" for value, column in values
     )
 
 
-def _source_value(name: str, available: Mapping[str, str]) -> str:
-    if name not in available:
+def _source_value(name: str | None, available: Mapping[str, str]) -> str:
+    if name is None or name not in available:
         return "NULL"
     value = identifier(name)
     if available[name] != "TIMESTAMP_NS":
@@ -185,6 +195,7 @@ def rows_of(
     connection: DuckDBPyConnection,
     inputs: Sequence[Path],
     columns: Sequence[Column],
+    renames: Mapping[str, str | None] | None = None,
 ) -> str:
     """Return the query for the rows of Parquet files, united by column name, with ``columns``.
 
@@ -194,9 +205,10 @@ def rows_of(
         connection: looks the inputs' columns up.
         inputs: the files.
         columns: what the query gives.
+        renames: see ``projection``.
     """
     relation = f"read_parquet({paths_literal(inputs)}, union_by_name = true)"
-    return f"SELECT {projection(columns, available_columns(connection, relation))} FROM {relation}"
+    return f"SELECT {projection(columns, available_columns(connection, relation), renames)} FROM {relation}"
 
 
 def order_by(order: Sequence[SortTerm]) -> str:

@@ -27,7 +27,7 @@ from floe_ingest.dataplane.partitions import FileLayout, copy_by_partition
 from floe_ingest.errors import MergeKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -163,24 +163,27 @@ class Merge:
         self._has_old = False
         self._old = OldFiles()
 
-    def read_load(self, inputs: Sequence[Path], rule: MergeRule) -> None:
+    def read_load(
+        self, inputs: Sequence[Path], rule: MergeRule, renames: Mapping[str, str | None] | None = None
+    ) -> None:
         """Stage the load: its rows in the table's columns, one a key. The relation ``load`` reads them.
 
         Arguments:
             inputs: Parquet files in the order of the load.
             rule: says what a key is, and which of several rows is kept.
+            renames: see ``projection``.
 
         Raises:
             MergeKeyError: rows have NULL in a key column.
         """
         if inputs:
-            self._stage(inputs, rule)
+            self._stage(inputs, rule, renames or {})
         self._connection.execute(f"CREATE TEMP VIEW load AS SELECT {self._names} FROM {self._staged_rows()}")
 
-    def _stage(self, inputs: Sequence[Path], rule: MergeRule) -> None:
+    def _stage(self, inputs: Sequence[Path], rule: MergeRule, renames: Mapping[str, str | None]) -> None:
         paths = paths_literal(inputs)
         relation = f"read_parquet({paths}, union_by_name = true, filename = true, file_row_number = true)"
-        columns = projection(self._columns, available_columns(self._connection, relation))
+        columns = projection(self._columns, available_columns(self._connection, relation), renames)
         self._connection.execute(
             f"CREATE TEMP VIEW every_row AS SELECT {columns}, "
             f"list_position({paths}, filename) AS {_FILE}, file_row_number AS {_ROW} FROM {relation}"

@@ -21,7 +21,7 @@ from floe_ingest.destination.layout import LoadFile, load_arrow_schema
 from floe_ingest.destination.ledger import LoadMark, find_load, snapshot_key
 from floe_ingest.destination.merging import ChildOf, merge_data_files, root_ids
 from floe_ingest.destination.orphans import files_of_loads, only_appended_since, settled_to
-from floe_ingest.destination.rules import merge_rule, root_key, row_id
+from floe_ingest.destination.rules import key_columns, merge_rule, root_key, row_id
 from floe_ingest.destination.spec import Layout
 from floe_ingest.destination.write import WriteTask, WrittenData, write_data_files
 from floe_ingest.errors import CommitConflictError, SchemaError
@@ -246,6 +246,8 @@ class ChainLoad:
             mark=self._mark(),
             is_root=False,
             has_files=bool(files),
+            contract=self._schema.resolve_contract_settings_for_table(name)["data_type"] or "evolve",
+            pinned=key_columns(cast("Mapping[str, Any]", table)),
         )
 
     def _table_commit(self, load: TableLoad, merge: _Merge | None) -> TableCommit:
@@ -268,6 +270,7 @@ class ChainLoad:
             io_properties=plan.io_properties,
             spec=plan.spec,
             sort_order=plan.sort_order,
+            renames=plan.renames,
             scratch=self._client.scratch(self._load_id),
             settings=self._client.settings(self._load_id),
         )

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from floe_ingest.destination.layout import check_compatible, iceberg_schema
+from floe_ingest.destination.layout import check_names
 from floe_ingest.destination.ledger import VERSION, LoadMark, find_load, snapshot_key
 from floe_ingest.destination.spec import Layout
 from floe_ingest.destination.staged import StagedTransaction
+from floe_ingest.destination.variants import Resolved, TypeContract, resolve
 from floe_ingest.destination.write import WrittenData, remove_data_files
 from floe_ingest.errors import CommitConflictError
 from floe_ingest_hookspecs import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
@@ -49,6 +50,8 @@ class TableLoad:
         mark: what the snapshot says of the load; None for a commit that is none, such as a clean-up.
         assumed: columns without a value in this load, whose type is a guess; the table's own type, where it
             has the column, is better.
+        contract: what happens to a column whose type the table's column cannot hold.
+        pinned: columns by which rows are merged; those of the layout are as well.
         layout: partition spec, sort order and properties that the load asks for.
         remains: gives data files of an earlier try, which go in the same commit.
         is_root: whether the table is the root of its chain: it carries state, and a run id counts.
@@ -65,6 +68,8 @@ class TableLoad:
     is_root: bool
     has_files: bool
     assumed: frozenset[str] = frozenset()
+    contract: TypeContract = "evolve"
+    pinned: frozenset[str] = frozenset()
     layout: Layout = field(default_factory=Layout)
     remains: Callable[[Table], list[DataFile]] = field(default=lambda _table: [])
     is_done: Callable[[Table], bool] | None = None
@@ -106,6 +111,7 @@ class TablePlan:
         schema, location, properties, spec, sort_order: of the table as it will be.
         io_properties: how its storage is reached.
         table: the table as it is; None for a new one.
+        renames: columns of the load that have another name in the table, or None where they are left out.
     """
 
     schema: Schema
@@ -115,6 +121,7 @@ class TablePlan:
     spec: PartitionSpec
     sort_order: SortOrder
     table: Table | None
+    renames: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class TableCommit:
@@ -133,6 +140,7 @@ class TableCommit:
         self._plan: TablePlan | None = None
         self._written: WrittenData | None = None
         self._outcome_open = False
+        self._resolved = Resolved(load.columns)
 
     def run(self) -> None:
         """Commit, or find that the table already holds this load.
@@ -163,7 +171,7 @@ class TableCommit:
 
     def plan(self, table: Table | None) -> TablePlan:
         """Return what a commit to the table, as it was loaded, would write. Commits nothing."""
-        return _plan_of(self._begin(table), table)
+        return self._plan_of(self._begin(table), table)
 
     def _attempt(self) -> None:
         from pyiceberg.exceptions import (
@@ -219,6 +227,8 @@ class TableCommit:
         from pyiceberg.exceptions import TableAlreadyExistsError
 
         if table is None:
+            self._resolved = Resolved(self._load.columns)
+            check_names(self._load.columns.names, self._load.name)
             try:
                 return self._catalog.create_table_transaction(
                     self._load.identifier, schema=self._load.columns
@@ -226,10 +236,17 @@ class TableCommit:
             except TableAlreadyExistsError as error:
                 raise _LookAgainError from error
         columns = self._load.columns_for(table.schema().column_names)
-        check_compatible(table.schema(), iceberg_schema(columns), self._load.name)
+        self._resolved = resolve(
+            table.schema(),
+            columns,
+            self._load.name,
+            self._load.contract,
+            pinned=self._load.pinned | self._load.layout.columns,
+            empty=self._load.assumed,
+        )
         transaction = StagedTransaction(table)
         with transaction.update_schema() as update:
-            update.union_by_name(columns)
+            update.union_by_name(self._resolved.columns)
         return transaction
 
     def _fill(self, transaction: Transaction, table: Table | None) -> None:
@@ -259,7 +276,7 @@ class TableCommit:
 
         A merge is written anew each time: it depends on the rows that others committed meanwhile.
         """
-        plan = _plan_of(transaction, table)
+        plan = self._plan_of(transaction, table)
         merges = self._load.disposition == "merge"
         if self._written is not None and not merges and _same_layout(self._plan, plan):
             return self._written
@@ -268,6 +285,19 @@ class TableCommit:
         wanted = self._load.has_files or merges
         self._written = self._write(plan) if wanted else WrittenData((), 0, 0)
         return self._written
+
+    def _plan_of(self, transaction: Transaction, table: Table | None) -> TablePlan:
+        metadata = transaction.table_metadata
+        return TablePlan(
+            metadata.schema(),
+            metadata.location,
+            dict(metadata.properties),
+            dict(transaction._table.io.properties),  # noqa: SLF001 (a staged table has no other door)
+            metadata.spec(),
+            metadata.sort_order(),
+            table,
+            self._resolved.renames,
+        )
 
     def _discard(self) -> None:
         """Remove data files that were written and will not be committed.
@@ -282,19 +312,6 @@ class TableCommit:
         self._written = None
 
 
-def _plan_of(transaction: Transaction, table: Table | None) -> TablePlan:
-    metadata = transaction.table_metadata
-    return TablePlan(
-        metadata.schema(),
-        metadata.location,
-        dict(metadata.properties),
-        dict(transaction._table.io.properties),  # noqa: SLF001 (a staged table has no other door)
-        metadata.spec(),
-        metadata.sort_order(),
-        table,
-    )
-
-
 def _same_layout(left: TablePlan | None, right: TablePlan) -> bool:
     return (
         left is not None
@@ -302,6 +319,7 @@ def _same_layout(left: TablePlan | None, right: TablePlan) -> bool:
         and left.schema.fields == right.schema.fields
         and left.spec == right.spec
         and left.sort_order == right.sort_order
+        and left.renames == right.renames
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from pyiceberg.schema import Schema
-    from pyiceberg.types import IcebergType, NestedField
+    from pyiceberg.types import DecimalType, IcebergType, NestedField
 
 
 def table_arrow_type(kind: pa.DataType, column: str) -> pa.DataType:
@@ -79,6 +79,7 @@ def _struct(kind: pa.StructType, column: str) -> pa.DataType:
             f"Column {column!r} is a struct without any field that holds a value. Leave it out until "
             f"it has one."
         )
+    check_names([field.name for field in fields], f"(in column {column!r})")
     return pa.struct(
         [(field.name, table_arrow_type(field.type, f"{column}.{field.name}")) for field in fields]
     )
@@ -306,23 +307,64 @@ def _duckdb_type(kind: IcebergType) -> str:
     return _DUCKDB_TYPES[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A column whose type in a load the table cannot hold."""
+
+    column: str
+    old: IcebergType
+    new: IcebergType
+
+
+def clashes(table: Schema, load: Schema) -> list[Clash]:
+    """Return the columns of a load that a table cannot hold by adding columns and widening types alone."""
+    return [
+        Clash(field.name, existing.field_type, field.field_type)
+        for field in load.fields
+        if (existing := _field(table, field.name)) and not _fits(existing.field_type, field.field_type)
+    ]
+
+
 def check_compatible(table: Schema, load: Schema, name: str) -> None:
     """Check that a table can take a load's columns by adding columns and widening types alone.
 
     Raises:
         SchemaError: with each column that does not fit: its name, the table's type, the load's type.
     """
-    clashes = [
-        (field.name, existing.field_type, field.field_type)
-        for field in load.fields
-        if (existing := _field(table, field.name)) and not _fits(existing.field_type, field.field_type)
-    ]
-    if clashes:
-        lines = "\n".join(f"  {column}: table has {old}, load has {new}" for column, old, new in clashes)
-        raise SchemaError(
-            f"Table {name} cannot hold this load, since Iceberg does not change types so far:\n{lines}\n"
-            f"Cast the column in the source, or load into another table."
-        )
+    if found := clashes(table, load):
+        raise refusal(found, name)
+
+
+def refusal(found: Sequence[Clash], name: str) -> SchemaError:
+    """Return the error that lists what a table cannot hold."""
+    lines = "\n".join(f"  {clash.column}: table has {clash.old}, load has {clash.new}" for clash in found)
+    return SchemaError(
+        f"Table {name} cannot hold this load, since Iceberg does not change types so far:\n{lines}\n"
+        f"Cast the column in the source, or load into another table."
+    )
+
+
+def check_names(names: Sequence[str], table: str, *, known: Sequence[str] = ()) -> None:
+    """Check that no two columns have names that differ in case alone.
+
+    DuckDB, Spark and Trino take such names for one.
+
+    Arguments:
+        names: of a load's columns.
+        table: the table's name, for messages.
+        known: names that the table has.
+
+    Raises:
+        SchemaError: two do.
+    """
+    held: dict[str, str] = {}
+    for name in (*known, *names):
+        other = held.setdefault(name.casefold(), name)
+        if other != name:
+            raise SchemaError(
+                f"Columns {other!r} and {name!r} of table {table} differ in case alone, and most engines "
+                f"take them for one. Rename one in the source."
+            )
 
 
 def _field(schema: Schema, name: str) -> NestedField | None:
@@ -330,9 +372,7 @@ def _field(schema: Schema, name: str) -> NestedField | None:
 
 
 def _fits(old: IcebergType, new: IcebergType) -> bool:
-    from pyiceberg.exceptions import ResolveError
-    from pyiceberg.schema import promote
-    from pyiceberg.types import ListType, MapType, PrimitiveType, StructType
+    from pyiceberg.types import DecimalType, ListType, MapType, PrimitiveType, StructType
 
     if isinstance(old, StructType) and isinstance(new, StructType):
         known = {field.name: field.field_type for field in old.fields}
@@ -347,10 +387,16 @@ def _fits(old: IcebergType, new: IcebergType) -> bool:
         return False
     if old == new:
         return True
-    for read, write in ((old, new), (new, old)):
-        try:
-            promote(read, write)
-        except ResolveError:
-            continue
-        return True
-    return False
+    if isinstance(old, DecimalType) and isinstance(new, DecimalType):
+        return _decimal_fits(old, new)
+    return {str(old), str(new)} in ({"int", "long"}, {"float", "double"})
+
+
+def _decimal_fits(old: DecimalType, new: DecimalType) -> bool:
+    """Return whether a decimal column holds the other's values, as it is or with more digits.
+
+    A scale never changes: the files that are there would read as other numbers. pyiceberg lets it pass.
+    """
+    return old.scale == new.scale or (
+        old.scale > new.scale and old.precision - old.scale >= new.precision - new.scale
+    )

@@ -66,7 +66,7 @@ def merge_data_files(
     """
     with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
-        merge.read_load(task.inputs, rule)
+        merge.read_load(task.inputs, rule, task.renames)
         keys = () if child else _prunable(rule)
         old = _Old.find(
             table, task.schema, _filter(task, {key: merge.bounds(key) for key in keys}), task.scratch
@@ -85,7 +85,7 @@ def root_ids(task: WriteTask, rule: MergeRule, table: Table | None, id_column: s
     """
     with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
-        merge.read_load(task.inputs, rule)
+        merge.read_load(task.inputs, rule, task.renames)
         bounds = {key: merge.bounds(key) for key in _prunable(rule)}
         merge.read_old(_Old.find(table, task.schema, _filter(task, bounds), task.scratch).files)
         return merge.root_ids(rule, id_column)

@@ -50,6 +50,25 @@ def columns_with(table: Mapping[str, Any], hint: str) -> tuple[str, ...]:
     return tuple(name for name, column in table["columns"].items() if column.get(hint))
 
 
+_KEY_HINTS = (
+    "primary_key",
+    "merge_key",
+    "row_key",
+    "parent_key",
+    "root_key",
+    "hard_delete",
+    "dedup_sort",
+    "x-valid-from",
+    "x-valid-to",
+    "x-row-version",
+)
+
+
+def key_columns(table: Mapping[str, Any]) -> frozenset[str]:
+    """Return the columns of a dlt table by which rows are found, ordered or kept."""
+    return frozenset(column for hint in _KEY_HINTS for column in columns_with(table, hint))
+
+
 def row_id(table: Mapping[str, Any]) -> str | None:
     """Return the column that identifies a row for its children."""
     hints = ("row_key", "unique", "x-row-version")

@@ -62,6 +62,12 @@ class Layout:
             dict(table.get(PROPERTIES_HINT) or {}),
         )
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are named."""
+        partition = [term.column for term in self.partition or ()]
+        return frozenset([*partition, *(term.column for term in self.sort or ())])
+
     def check(self, columns: Sequence[str], table: str) -> None:
         """Check that the columns that are named are there.
 

@@ -12,9 +12,10 @@ from floe_ingest.destination.layout import (
     table_columns,
 )
 from floe_ingest.destination.ledger import LoadMark, find_load
+from floe_ingest.destination.variants import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
@@ -54,12 +55,25 @@ class Target:
         existing = self._load(table)
         if existing is None:
             return table_columns(iceberg_schema(columns))
-        check_compatible(existing.schema(), iceberg_schema(columns), ".".join((*self.namespace, table)))
+        check_compatible(existing.schema(), iceberg_schema(columns), self._name_of(table))
         transaction = StagedTransaction(existing)
         with transaction.update_schema() as update:
             update.union_by_name(columns)
         by_name = {column.name: column for column in table_columns(transaction.table_metadata.schema())}
         return tuple(by_name[name] for name in columns.names)
+
+    def variants(self, table: str, columns: pa.Schema, pinned: Collection[str]) -> Mapping[str, str | None]:
+        """Return, by name, the column into which each column goes whose type the table cannot hold.
+
+        Arguments: see ``columns_for``; ``pinned`` are columns by which rows are merged.
+
+        Raises:
+            SchemaError: a pinned column does not fit, or a variant does not either.
+        """
+        existing = self._load(table)
+        if existing is None:
+            return {}
+        return resolve(existing.schema(), columns, self._name_of(table), pinned=pinned).renames
 
     def columns_of(self, table: str) -> pa.Schema | None:
         """Return the columns that a table has, in the types in which loads come; None for no table."""
@@ -91,6 +105,9 @@ class Target:
         """
         count = len(self._catalog().list_namespaces())
         return f"reached, {count} namespace{'s' if count != 1 else ''}"
+
+    def _name_of(self, table: str) -> str:
+        return ".".join((*self.namespace, table))
 
     def _catalog(self) -> Catalog:
         return open_catalog(self._name, self._properties)

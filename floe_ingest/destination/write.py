@@ -43,6 +43,7 @@ class WriteTask:
         sort_order: the table's sort order; None for none.
         scratch: a local folder for files on their way.
         settings: how much of the machine DuckDB may take.
+        renames: columns of the inputs that have another name in the table, or None where they are left out.
     """
 
     inputs: tuple[Path, ...]
@@ -54,6 +55,7 @@ class WriteTask:
     sort_order: SortOrder | None = None
     scratch: Path = field(default_factory=Path.cwd)
     settings: DataPlaneSettings = field(default_factory=DataPlaneSettings)
+    renames: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def layout(self) -> FileLayout:
@@ -126,7 +128,7 @@ def _adoptable(task: WriteTask) -> list[WrittenFile]:
     """Return all inputs if every one fits and they are not many small ones, else none."""
     import pyarrow.parquet as pq
 
-    if not task.inputs or task.layout:
+    if not task.inputs or task.layout or task.renames:
         return []
     sizes = [path.stat().st_size for path in task.inputs]
     if len(sizes) > (os.cpu_count() or 1) and sum(sizes) / len(sizes) < _SMALL_FILE:
@@ -147,7 +149,7 @@ def _rewrite(task: WriteTask) -> list[WrittenFile]:
     layout, columns = task.layout, table_columns(task.schema)
     options = file_options(task.table_properties, parallel=total >= PARALLEL_FROM_BYTES)
     with connect(task.settings, ordered=bool(layout.order)) as connection:
-        select = rows_of(connection, task.inputs, columns)
+        select = rows_of(connection, task.inputs, columns, task.renames)
         return copy_by_partition(connection, select, columns, layout, task.scratch, options)
 
 

@@ -9,7 +9,7 @@ import structlog
 
 from floe_ingest.dataplane.copy import FileOptions
 from floe_ingest.dataplane.scan import open_scan
-from floe_ingest.engine.contracts import fit
+from floe_ingest.engine.contracts import Fitted, fit
 from floe_ingest.errors import SchemaError
 from floe_ingest_hookspecs import BulkScan
 
@@ -37,6 +37,7 @@ class BulkLanding:
         hint: gives the resource further hints about its columns.
         in_order: whether the last row of several with one key has to be found again, as in a merge.
         columns_for: gives a table's columns with field ids for a load's columns.
+        variants: gives, by name, the column into which a column goes whose type the table cannot hold.
         existing: gives the columns that a table has; None for a new one.
         contract: what happens where the scan's columns are not the table's.
         folder: where files wait for their load package.
@@ -47,6 +48,7 @@ class BulkLanding:
     hint: Callable[[dict[str, TColumnSchema]], object]
     in_order: Callable[[], bool]
     columns_for: Callable[[str, pa.Schema], Sequence[Column]]
+    variants: Callable[[str, pa.Schema], Mapping[str, str | None]]
     existing: Callable[[str], pa.Schema | None]
     contract: SchemaContract
     folder: Path
@@ -72,7 +74,9 @@ class BulkLanding:
             found, origins = _named_as_in_dlt(opened)
             table = self.existing(self.table) if self.contract != "evolve" else None
             fitted = fit(found, table, self.contract, self.table)
-            schema = _ordered_as_in_dlt(fitted.columns, self.table)
+            if self.contract == "evolve":
+                fitted, origins = _with_variants(found, origins, self.variants(self.table, found))
+            schema = _ordered_as_in_dlt(fitted.columns, self.table, self.existing)
             columns = self.columns_for(self.table, schema)
             options = FileOptions(ordered=scan.ordered)
             files = opened.write(columns, origins, self.folder, options, fitted.lenient)
@@ -83,6 +87,17 @@ class BulkLanding:
             yield empty
         for file in files:
             yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, hints=empty)
+
+
+def _with_variants(
+    found: pa.Schema, origins: Mapping[str, str], variants: Mapping[str, str | None]
+) -> tuple[Fitted, Mapping[str, str]]:
+    """Return a scan's columns, and the scan's column of each, with those under another name that have one."""
+    import pyarrow as pa
+
+    names = {field.name: variants.get(field.name) or field.name for field in found}
+    columns = pa.schema([field.with_name(names[field.name]) for field in found])
+    return Fitted(columns), {names[name]: origin for name, origin in origins.items()}
 
 
 def _zoneless(schema: pa.Schema) -> dict[str, TColumnSchema]:
@@ -120,7 +135,9 @@ def _named_as_in_dlt(opened: OpenScan) -> tuple[pa.Schema, Mapping[str, str]]:
     return pa.schema(fields), origins
 
 
-def _ordered_as_in_dlt(found: pa.Schema, table: str) -> pa.Schema:
+def _ordered_as_in_dlt(
+    found: pa.Schema, table: str, existing: Callable[[str], pa.Schema | None]
+) -> pa.Schema:
     """Return a load's columns in dlt's order, with those that dlt knows and the load lacks.
 
     dlt would rewrite a file whose columns are not exactly those of its schema, in their order; so
@@ -139,5 +156,9 @@ def _ordered_as_in_dlt(found: pa.Schema, table: str) -> pa.Schema:
     }
     known_types = columns_to_arrow(known, DestinationCapabilitiesContext.generic_capabilities(), "UTC")
     types = {field.name: field.type for field in found}
+    if known.keys() - types.keys() and (held := existing(table)) is not None:
+        # Where dlt keeps a column as JSON, the table may have a struct.
+        own = {field.name: field.type for field in held}
+        known_types = pa.schema([pa.field(f.name, own.get(f.name, f.type)) for f in known_types])
     fields = [pa.field(name, types.pop(name, None) or known_types.field(name).type) for name in known]
     return pa.schema([*fields, *(pa.field(name, kind) for name, kind in types.items())])

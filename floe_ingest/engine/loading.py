@@ -21,9 +21,11 @@ from floe_ingest.engine.resources import (
     aim,
     as_source,
     check_tables,
+    key_columns,
     loaded_resources,
     merges,
 )
+from floe_ingest.errors import SchemaError
 from floe_ingest.telemetry import span
 from floe_ingest_hookspecs import ErrorCategory, SourceResult, TableResult
 
@@ -226,10 +228,13 @@ class _Attempt:
             try:
                 self._remember(pipeline, pipeline.run(source))
             except Exception as error:
-                if (refused := violation(error)) is None:
+                refused = violation(error)
+                if refused is None and not any(isinstance(cause, SchemaError) for cause in chain(error)):
                     raise
                 # The package holds what was refused: it must not be loaded by a later try.
                 shutil.rmtree(self._job.folder.pipelines, ignore_errors=True)
+                if refused is None:
+                    raise
                 raise refused from error
 
     def tables(self, *, failed: bool) -> tuple[TableResult, ...]:
@@ -306,6 +311,7 @@ class _Attempt:
             hint=lambda columns: resource.apply_hints(columns=columns),
             in_order=lambda: merges(resource),
             columns_for=self._job.target.columns_for,
+            variants=lambda name, columns: self._job.target.variants(name, columns, key_columns(resource)),
             existing=self._job.target.columns_of,
             contract=contract,
             folder=folder.landing,

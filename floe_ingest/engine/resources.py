@@ -179,6 +179,14 @@ def merges(resource: DltResource) -> bool:
     return resource.compute_table_schema().get("write_disposition") == "merge"
 
 
+def key_columns(resource: DltResource) -> frozenset[str]:
+    """Return the columns by which a resource's rows are merged."""
+    columns = resource.compute_table_schema().get("columns", {})
+    return frozenset(
+        name for name, column in columns.items() if column.get("primary_key") or column.get("merge_key")
+    )
+
+
 def _allow_null_keys(resource: DltResource) -> None:
     """Let key columns be optional: DuckDB writes every column so, and dlt would rewrite each file."""
     keys = resource.compute_table_schema().get("columns", {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -13,76 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import structlog
 from dlt.pipeline.exceptions import PipelineStepFailed
-from pydantic import BaseModel
-from pyiceberg.types import IcebergType, ListType, MapType, StructType
 from type_cases import ARROW_REFUSED, CASES, NANOS, ROWS_REFUSED, SCANS_REFUSED, Case
-
-import floe_ingest
-from floe_ingest import BulkScan, SourceRequest, SourceResult, SourceType, hookimpl
-from floe_ingest.plugins import load_plugins
+from ways_in import fields_of, load_case, load_query, load_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Lake
-
-
-class Query(BaseModel, extra="forbid"):
-    select: str
-
-
-class Queries:
-    """A source that is one query."""
-
-    @hookimpl
-    def floe_ingest_source_types(self) -> list[SourceType]:
-        return [SourceType("query", Query, "A query", capabilities=("bulk",))]
-
-    @hookimpl
-    def floe_ingest_build_source(self, request: SourceRequest) -> Any:
-        return dlt.resource([BulkScan(request.config.select)], name="typed")
-
-
-def load_rows(lake: Lake, folder: Path, rows: Any, hints: Any = None) -> None:
-    pipeline = dlt.pipeline(
-        "types",
-        destination=floe_ingest.iceberg(**lake.properties),
-        dataset_name="bronze",
-        pipelines_dir=str(folder / "work"),
-    )
-    columns: Any = {"v": {"name": "v", **hints}} if hints else None
-    pipeline.run(dlt.resource(rows, name="typed", columns=columns))
-
-
-def load_scan(lake: Lake, folder: Path, select: str, **options: Any) -> SourceResult:
-    plugins = load_plugins(extra={"queries": Queries()})
-    source = {
-        "name": "typed",
-        "source_type": "query",
-        "source_config": {"select": select},
-        "destination_table": "bronze.typed",
-    }
-    document = {"catalog_config": lake.properties, "sources": [source | options]}
-    file = folder / "ingest.yaml"
-    file.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")  # JSON is YAML
-    config = floe_ingest.load_config(file, plugins=plugins)
-    return floe_ingest.run(config, plugins=plugins).sources[0]
-
-
-def load(lake: Lake, folder: Path, case: Case) -> None:
-    """Load the values of a case, and a null after them."""
-    count = len(case.values)
-    if case.way == "rows":
-        rows: Any = [{"n": n, "v": value} for n, value in enumerate(case.values)]
-        load_rows(lake, folder, [*rows, {"n": count, "v": None}], case.hints)
-    elif case.way == "arrow":
-        table = pa.table({"n": range(count + 1), "v": pa.array([*case.values, None], case.kind)})
-        load_rows(lake, folder, table, case.hints)
-    else:
-        values = enumerate([*case.values, "NULL"])
-        selects = [f"SELECT {n} AS n, CAST({value} AS {case.given}) AS v" for n, value in values]
-        result = load_scan(lake, folder, " UNION ALL ".join(selects))
-        assert result.success, result.errors
 
 
 def same(left: Any, right: Any) -> bool:
@@ -93,25 +29,14 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def written(kind: IcebergType) -> str:
-    """A type without field ids, as docs/types.md writes it."""
-    if isinstance(kind, StructType):
-        return f"struct<{', '.join(f'{field.name}: {written(field.field_type)}' for field in kind.fields)}>"
-    if isinstance(kind, ListType):
-        return f"list<{written(kind.element_type)}>"
-    if isinstance(kind, MapType):
-        return f"map<{written(kind.key_type)}, {written(kind.value_type)}>"
-    return str(kind)
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_type_round_trips(lake: Lake, tmp_path: Path, case: Case) -> None:
-    load(lake, tmp_path, case)
+    load_case(lake, tmp_path, case)
 
     table = lake.table("bronze.typed")
     by_pyiceberg = table.scan().to_arrow().sort_by("n")["v"].to_pylist()
     by_duckdb = lake.duckdb("bronze.typed", "SELECT v FROM t ORDER BY n")["v"].to_pylist()
-    assert written(table.schema().find_type("v")) == case.iceberg
+    assert fields_of(lake)["v"] == case.iceberg
     assert same(by_pyiceberg, [*case.landed, case.null_of_pyiceberg])
     assert same(by_duckdb, [*case.landed, None])
 
@@ -141,7 +66,7 @@ def test_rows_that_do_not_fit_are_refused(lake: Lake, tmp_path: Path, name: str)
 def test_a_scan_that_does_not_fit_is_refused(lake: Lake, tmp_path: Path, name: str) -> None:
     value, message = SCANS_REFUSED[name]
 
-    error = load_scan(lake, tmp_path, f"SELECT {value} AS v").errors[0]
+    error = load_query(lake, tmp_path, f"SELECT {value} AS v").errors[0]
 
     assert re.search(message, error.message)
     assert not lake.catalog().table_exists("bronze.typed")
@@ -150,7 +75,7 @@ def test_a_scan_that_does_not_fit_is_refused(lake: Lake, tmp_path: Path, name: s
 
 def test_cut_nanoseconds_of_a_scan_are_told(lake: Lake, tmp_path: Path) -> None:
     with structlog.testing.capture_logs() as logs:
-        load_scan(lake, tmp_path, "SELECT 1 AS n, TIMESTAMP_NS '2024-01-01 00:00:00.123456789' AS v")
+        load_query(lake, tmp_path, "SELECT 1 AS n, TIMESTAMP_NS '2024-01-01 00:00:00.123456789' AS v")
 
     [warning] = [entry for entry in logs if "microsecond" in entry["event"]]
     assert (warning["log_level"], warning["columns"]) == ("warning", "v")
