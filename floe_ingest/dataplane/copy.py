@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,8 @@ class FileOptions:
         parallel: one file a thread. Wanted for bulk, and wrong for a handful of rows: each thread that
             saw one would leave a file.
         ordered: keep the order of the query's rows, in one file of any size: DuckDB gives the order up
-            where it ends files by size. The connection has to be ordered as well.
+            where it ends files by size (``split_by_size`` ends them afterwards). The connection has to be
+            ordered as well.
     """
 
     compression: str = "zstd"
@@ -189,6 +191,38 @@ def copy_to_parquet(
         if file.rows == 0:
             file.path.unlink()
     return [file for file in files if file.rows]
+
+
+def split_by_size(
+    connection: DuckDBPyConnection,
+    file: WrittenFile,
+    columns: Sequence[Column],
+    folder: Path,
+    options: FileOptions,
+) -> list[WrittenFile]:
+    """Split a file that is larger than a file should be into files of about that size, one after the other.
+
+    Rows keep their order where the connection is ordered. Each part is read by its row groups, so that the
+    file is read once in all. A file that is less than half too large stays.
+
+    Arguments: see ``copy_to_parquet``; ``file`` is removed where it was split.
+    """
+    count = round(file.bytes / options.target_bytes)
+    if count < 2:
+        return [file]
+    size = math.ceil(file.rows / count)
+    if size > _ROW_GROUP_ROWS:
+        size = math.ceil(size / _ROW_GROUP_ROWS) * _ROW_GROUP_ROWS
+    names = ", ".join(identifier(column.name) for column in columns)
+    relation = f"read_parquet({literal(str(file.path))}, file_row_number = true)"
+    in_order = replace(options, ordered=True)
+    parts: list[WrittenFile] = []
+    for start in range(0, file.rows, size):
+        within = f"file_row_number >= {start} AND file_row_number < {start + size}"
+        select = f"SELECT {names} FROM {relation} WHERE {within}"
+        parts += copy_to_parquet(connection, select, columns, folder, in_order)
+    file.path.unlink()
+    return [replace(part, number=file.number, partition=file.partition) for part in parts]
 
 
 def rows_of(

@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from floe_ingest.dataplane.columns import Column, identifier, literal
-from floe_ingest.dataplane.copy import FileOptions, SortTerm, WrittenFile, copy_to_parquet, order_by
+from floe_ingest.dataplane.copy import (
+    FileOptions,
+    SortTerm,
+    WrittenFile,
+    copy_to_parquet,
+    order_by,
+    split_by_size,
+)
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -157,7 +164,10 @@ def copy_by_partition(
     """
     if not layout.terms:
         options = replace(options, ordered=options.ordered or bool(layout.order))
-        return copy_to_parquet(connection, select + order_by(layout.order), columns, folder, options)
+        files = copy_to_parquet(connection, select + order_by(layout.order), columns, folder, options)
+        if not options.ordered:
+            return files
+        return [part for file in files for part in split_by_size(connection, file, columns, folder, options)]
     select, buckets = _with_buckets(connection, select, layout.terms, folder)
     types = {column.name: column.type for column in columns}
     values = [buckets.get(term) or term.sql(types[term.column]) for term in layout.terms]
@@ -182,4 +192,5 @@ def copy_by_partition(
     )
     connection.execute("RESET threads")
     keys = {row[0]: row[1:] for row in connection.execute(f"SELECT * FROM {numbers}").fetchall()}
-    return [replace(file, partition=tuple(keys[file.number])) for file in files]
+    placed = [replace(file, partition=tuple(keys[file.number])) for file in files]
+    return [part for file in placed for part in split_by_size(connection, file, columns, folder, options)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -229,3 +230,67 @@ def test_properties_are_set_and_in_force(lake: Lake, pipeline: dlt.Pipeline) -> 
     [task] = table.scan().plan_files()
     footer = pa.parquet.read_metadata(task.file.file_path.removeprefix("file://"))
     assert footer.row_group(0).column(0).compression == "SNAPPY"
+
+
+def scattered(number: int) -> int:
+    """A value that does not compress, another one for each number."""
+    return number * 0x9E3779B97F4A7C15 % (2**61 - 1)
+
+
+SIZED = {"write.target-file-size-bytes": str(1024 * 1024)}
+
+
+@pytest.mark.parametrize("partition", [None, ["c"]], ids=["unpartitioned", "partitioned"])
+@pytest.mark.parametrize("in_order", [True, False], ids=["sorted", "unsorted"])
+def test_a_large_load_becomes_files_of_the_target_size(
+    lake: Lake, pipeline: dlt.Pipeline, partition: Any, in_order: bool
+) -> None:
+    """Each file of a sorted load is sorted, and their ranges follow one another."""
+    numbers = pa.array([scattered(i) for i in range(1_000_000)])
+    rows = pa.table({"a": numbers, "c": pa.array(["x"] * 900_000 + ["y"] * 100_000)})
+    resource = iceberg_adapter(dlt.resource(rows, name="items"), partition=partition, table_properties=SIZED)
+    if in_order:
+        hint: Any = {"x-iceberg-sort": [{"column": "a", "descending": True}]}
+        resource.apply_hints(additional_table_hints=hint)
+
+    pipeline.run(resource)
+
+    files = [task.file for task in lake.table("bronze.items").scan().plan_files()]
+    sizes = sorted(file.file_size_in_bytes for file in files)
+    assert len(files) >= 3
+    assert sizes[-1] < 3 * 1024 * 1024
+    assert sum(file.record_count for file in files) == 1_000_000
+    found = lake.duckdb("bronze.items", "SELECT count(DISTINCT a) AS n, sum(a) AS s FROM t").to_pylist()
+    assert found == [{"n": 1_000_000, "s": sum(numbers.to_pylist())}]
+    if not in_order:
+        return
+    ranges: dict[Any, list[tuple[int, int]]] = {}
+    for file in files:
+        held = pa.parquet.read_table(file.file_path.removeprefix("file://"), columns=["a"])["a"].to_pylist()
+        assert held == sorted(held, reverse=True)
+        ranges.setdefault(file.partition[0] if partition else None, []).append((held[-1], held[0]))
+    for bounds in map(sorted, ranges.values()):
+        assert all(left[1] < right[0] for left, right in itertools.pairwise(bounds))
+
+
+def test_a_sorted_merge_keeps_the_target_size(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    merge: Any = {"disposition": "merge", "strategy": "upsert"}
+    for version in (1, 2):
+        rows = pa.table(
+            {
+                "id": pa.array(range(600_000)),
+                "v": pa.array([scattered(i * version) for i in range(600_000)]),
+            }
+        )
+        resource = dlt.resource(rows, name="items", primary_key="id", write_disposition=merge)
+        iceberg_adapter(resource, table_properties=SIZED)
+        hint: Any = {"x-iceberg-sort": [{"column": "v", "descending": False}]}
+        pipeline.run(resource.apply_hints(additional_table_hints=hint) or resource)
+
+    files = [task.file for task in lake.table("bronze.items").scan().plan_files()]
+    assert len(files) >= 3
+    assert max(file.file_size_in_bytes for file in files) < 3 * 1024 * 1024
+    for file in files:
+        held = pa.parquet.read_table(file.file_path.removeprefix("file://"), columns=["v"])["v"].to_pylist()
+        assert held == sorted(held)
+    assert lake.duckdb("bronze.items", "SELECT count(*) AS n FROM t").to_pylist() == [{"n": 600_000}]
