@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from floe_ingest.destination.layout import check_names
 from floe_ingest.destination.ledger import VERSION, LoadMark, find_load, snapshot_key
-from floe_ingest.destination.spec import Layout
+from floe_ingest.destination.spec import FORMAT_VERSION, WRITABLE_VERSIONS, Layout
 from floe_ingest.destination.staged import StagedTransaction
 from floe_ingest.destination.variants import Resolved, TypeContract, resolve
 from floe_ingest.destination.write import WrittenData, remove_data_files
-from floe_ingest.errors import CommitConflictError
+from floe_ingest.errors import CommitConflictError, SchemaError
 from floe_ingest_hookspecs import __version__
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ ATTEMPTS = 30
 
 class RootMovedError(Exception):
     """The root table changed after its child tables were planned against it: plan them anew."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class _LookAgainError(Exception):
@@ -141,6 +145,7 @@ class TableCommit:
         self._written: WrittenData | None = None
         self._outcome_open = False
         self._resolved = Resolved(load.columns)
+        self._changes: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Commit, or find that the table already holds this load.
@@ -202,6 +207,8 @@ class TableCommit:
             self._outcome_open = True
             raise _LookAgainError from error
         self._written = None
+        for change in self._changes:
+            log.info("table layout changed", table=self._load.name, change=change)
 
     def _existing(self) -> Table | None:
         from pyiceberg.exceptions import NoSuchTableError
@@ -218,9 +225,11 @@ class TableCommit:
 
     def _begin(self, table: Table | None) -> Transaction:
         """Start a transaction, with the load's columns and layout in it."""
-        self._load.layout.check(self._load.columns.names, self._load.name)
+        known = table.schema().column_names if table is not None else []
+        self._load.layout.check([*self._load.columns.names, *known], self._load.name)
         transaction = self._begin_table(table)
-        self._load.layout.apply(transaction)
+        changes = self._load.layout.apply(transaction)
+        self._changes = changes if table is not None else ()
         return transaction
 
     def _begin_table(self, table: Table | None) -> Transaction:
@@ -230,11 +239,18 @@ class TableCommit:
             self._resolved = Resolved(self._load.columns)
             check_names(self._load.columns.names, self._load.name)
             try:
+                version = self._load.layout.format_version
                 return self._catalog.create_table_transaction(
-                    self._load.identifier, schema=self._load.columns
+                    self._load.identifier,
+                    schema=self._load.columns,
+                    properties={FORMAT_VERSION: str(version)} if version else {},
                 )
             except TableAlreadyExistsError as error:
                 raise _LookAgainError from error
+        if (version := table.metadata.format_version) not in WRITABLE_VERSIONS:
+            raise SchemaError(
+                f"Table {self._load.name} has format version {version}, which PyIceberg does not write yet. Load into another table."
+            )
         columns = self._load.columns_for(table.schema().column_names)
         self._resolved = resolve(
             table.schema(),

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PARTITION_HINT = "x-iceberg-partition"
 SORT_HINT = "x-iceberg-sort"
 PROPERTIES_HINT = "x-iceberg-table-properties"
+FORMAT_VERSION = "format-version"
+WRITABLE_VERSIONS = (1, 2)
+"""Iceberg's format versions that PyIceberg 0.12 writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +39,23 @@ class Layout:
         partition: the fields of the partition spec.
         sort: the fields of the sort order.
         properties: table properties.
+        format_version: of Iceberg.
     """
 
     partition: tuple[PartitionTerm, ...] | None = None
     sort: tuple[SortTerm, ...] | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+    format_version: int | None = None
 
     @classmethod
     def from_hints(cls, table: Mapping[str, Any]) -> Layout:
-        """Read the hints of a dlt table."""
+        """Read the hints of a dlt table.
+
+        Raises:
+            SchemaError: the format version cannot be written.
+        """
         partition, sort = table.get(PARTITION_HINT), table.get(SORT_HINT)
+        properties = dict(table.get(PROPERTIES_HINT) or {})
         return cls(
             None
             if partition is None
@@ -59,7 +69,8 @@ class Layout:
                 SortTerm(hint["column"], hint["descending"], nulls_first=not hint["descending"])
                 for hint in sort
             ),
-            dict(table.get(PROPERTIES_HINT) or {}),
+            properties,
+            _version(properties.pop(FORMAT_VERSION, None), str(table["name"])),
         )
 
     @property
@@ -83,28 +94,45 @@ class Layout:
                     f"It has: {', '.join(columns)}."
                 )
 
-    def apply(self, transaction: Transaction) -> None:
+    def apply(self, transaction: Transaction) -> tuple[str, ...]:
         """Bring the staged table in line with this layout, where it asks for something.
 
+        Returns:
+            What was changed, in words.
+
         Raises:
-            SchemaError: a transform does not go with its column.
+            SchemaError: a transform does not go with its column, or the format version would go down.
         """
+        changes = []
         if (
             self.partition is not None
             and terms_of(transaction.table_metadata.spec(), transaction.table_metadata.schema())
             != self.partition
         ):
             self._apply_partition(transaction, self.partition)
+            changes.append(f"partition spec is {transaction.table_metadata.spec()}")
         if (
             self.sort is not None
             and order_of(transaction.table_metadata.sort_order(), transaction.table_metadata.schema())
             != self.sort
         ):
             self._apply_sort(transaction, self.sort)
+            changes.append(f"sort order is {transaction.table_metadata.sort_order()}")
         known = transaction.table_metadata.properties
         changed = {key: value for key, value in self.properties.items() if known.get(key) != value}
         if changed:
             transaction.set_properties(changed)
+            changes += [f"property {key} is {value}" for key, value in changed.items()]
+        if self.format_version not in (None, transaction.table_metadata.format_version):
+            self._apply_version(transaction)
+            changes.append(f"format version is {self.format_version}")
+        return tuple(changes)
+
+    def _apply_version(self, transaction: Transaction) -> None:
+        try:
+            transaction.upgrade_table_version(self.format_version)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise SchemaError(f"{FORMAT_VERSION} cannot be applied: {error}") from error
 
     def _apply_partition(self, transaction: Transaction, partition: Sequence[PartitionTerm]) -> None:
         metadata = transaction.table_metadata
@@ -129,6 +157,17 @@ class Layout:
                 nulls = NullOrder.NULLS_FIRST if term.nulls_first else NullOrder.NULLS_LAST
                 add = update.desc if term.descending else update.asc
                 add(term.column, IdentityTransform(), nulls)
+
+
+def _version(text: str | None, table: str) -> int | None:
+    if text is None:
+        return None
+    if text not in map(str, WRITABLE_VERSIONS):
+        raise SchemaError(
+            f"Table {table} is to have {FORMAT_VERSION} {text!r}, which PyIceberg does not write yet. "
+            f"Use {' or '.join(map(str, WRITABLE_VERSIONS))}."
+        )
+    return int(text)
 
 
 def _transform(term: PartitionTerm) -> Transform[Any, Any]:

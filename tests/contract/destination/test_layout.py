@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlt
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import structlog
 from dlt.destinations.adapters import iceberg_adapter, iceberg_partition
 from dlt.pipeline.exceptions import PipelineStepFailed
 from pyiceberg.expressions import EqualTo, GreaterThanOrEqual
@@ -18,8 +21,6 @@ from pyiceberg.expressions import EqualTo, GreaterThanOrEqual
 import floe_ingest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Lake
 
 
@@ -294,3 +295,75 @@ def test_a_sorted_merge_keeps_the_target_size(lake: Lake, pipeline: dlt.Pipeline
         held = pa.parquet.read_table(file.file_path.removeprefix("file://"), columns=["v"])["v"].to_pylist()
         assert held == sorted(held)
     assert lake.duckdb("bronze.items", "SELECT count(*) AS n FROM t").to_pylist() == [{"n": 600_000}]
+
+
+def test_changes_of_the_layout_are_told(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    rows = [{"id": 1, "c": "x"}]
+    load(pipeline, rows)
+    resource = iceberg_adapter(
+        dlt.resource(rows, name="items"),
+        partition="c",
+        table_properties={"owner": "me", "format-version": "2"},
+    )
+    hint: Any = {"x-iceberg-sort": [{"column": "id", "descending": False}]}
+    resource.apply_hints(additional_table_hints=hint)
+
+    with structlog.testing.capture_logs() as logs:
+        pipeline.run(resource)
+        pipeline.run(resource)
+
+    told = [entry["change"] for entry in logs if entry["event"] == "table layout changed"]
+    assert [change.split(" is ")[0] for change in told] == ["partition spec", "sort order", "property owner"]
+    assert len(lake.table("bronze.items").snapshots()) == 3
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_format_version_is_as_asked(lake: Lake, pipeline: dlt.Pipeline, version: int) -> None:
+    merge: Any = {"disposition": "merge", "strategy": "upsert"}
+    for value in ("a", "b"):
+        resource = dlt.resource(
+            [{"id": 1, "v": value}], name="items", primary_key="id", write_disposition=merge
+        )
+        pipeline.run(iceberg_adapter(resource, table_properties={"format-version": str(version)}))
+
+    table = lake.table("bronze.items")
+    assert table.metadata.format_version == version
+    assert "format-version" not in table.properties
+    assert lake.duckdb("bronze.items", "SELECT id, v FROM t").to_pylist() == [{"id": 1, "v": "b"}]
+
+
+def test_a_format_version_is_upgraded_and_never_taken_back(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    for version in ("1", "2"):
+        pipeline.run(
+            iceberg_adapter(
+                dlt.resource([{"id": 1}], name="items"), table_properties={"format-version": version}
+            )
+        )
+    assert lake.table("bronze.items").metadata.format_version == 2
+    with pytest.raises(PipelineStepFailed, match="format-version cannot be applied: Cannot downgrade"):
+        pipeline.run(
+            iceberg_adapter(dlt.resource([{"id": 1}], name="items"), table_properties={"format-version": "1"})
+        )
+
+
+def test_format_version_3_is_refused(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    with pytest.raises(
+        PipelineStepFailed, match=r"format-version '3', which PyIceberg does not write yet\. Use 1 or 2"
+    ):
+        pipeline.run(
+            iceberg_adapter(dlt.resource([{"id": 1}], name="items"), table_properties={"format-version": "3"})
+        )
+    assert not lake.catalog().table_exists("bronze.items")
+
+
+def test_a_table_of_format_version_3_is_refused(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    catalog = lake.catalog()
+    catalog.create_namespace("bronze")
+    made = catalog.create_table("bronze.made", pa.schema([("id", pa.int64())]))
+    metadata = json.loads(Path(made.metadata_location.removeprefix("file://")).read_text())
+    file = lake.folder / "00000-v3.metadata.json"
+    file.write_text(json.dumps(metadata | {"format-version": 3, "next-row-id": 0}))
+    catalog.register_table("bronze.items", file.as_uri())
+
+    with pytest.raises(PipelineStepFailed, match=r"bronze\.items has format version 3"):
+        load(pipeline, [{"id": 1}])
