@@ -249,7 +249,8 @@ class TableCommit:
                 raise _LookAgainError from error
         if (version := table.metadata.format_version) not in WRITABLE_VERSIONS:
             raise SchemaError(
-                f"Table {self._load.name} has format version {version}, which PyIceberg does not write yet. Load into another table."
+                f"Table {self._load.name} has format version {version}, which PyIceberg does not write "
+                f"yet. Load into another table."
             )
         columns = self._load.columns_for(table.schema().column_names)
         self._resolved = resolve(
