@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from floe_ingest.config import DltIngestionConfig, load_config
     from floe_ingest.destination.factory import iceberg
-    from floe_ingest.engine import run
+    from floe_ingest.engine import cursor_window, run
     from floe_ingest.errors import (
         CatalogConfigurationError,
         CatalogConnectionError,
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         Attachment,
         BulkScan,
         CatalogRequest,
+        Cursor,
+        CursorWindow,
         DefinitionsRequest,
         ErrorCategory,
         FoundResource,
@@ -62,6 +64,8 @@ _CONTRACT = (
     "Attachment",
     "BulkScan",
     "CatalogRequest",
+    "Cursor",
+    "CursorWindow",
     "DefinitionsRequest",
     "ErrorCategory",
     "FoundResource",
@@ -101,6 +105,7 @@ _HOME = {
     **dict.fromkeys(_ERRORS, "floe_ingest.errors"),
     "DltIngestionConfig": "floe_ingest.config",
     "load_config": "floe_ingest.config",
+    "cursor_window": "floe_ingest.engine",
     "run": "floe_ingest.engine",
     "iceberg": "floe_ingest.destination.factory",
 }
@@ -126,6 +131,8 @@ __all__ = [
     "CatalogRequest",
     "CommitConflictError",
     "ConfigurationError",
+    "Cursor",
+    "CursorWindow",
     "DefinitionsRequest",
     "DltIngestionConfig",
     "ErrorCategory",
@@ -153,6 +160,7 @@ __all__ = [
     "SourceType",
     "TableResult",
     "__version__",
+    "cursor_window",
     "hookimpl",
     "iceberg",
     "load_config",

@@ -9,6 +9,7 @@ from floe_ingest.config.checks import resolve_catalog, resolve_source, validate_
 from floe_ingest.config.json_schema import config_schema, options_of
 from floe_ingest.config.loading import load_config, parse_config
 from floe_ingest.config.models import (
+    CursorOptions,
     DltIngestionConfig,
     MergeStrategy,
     ResourceConfig,
@@ -21,6 +22,7 @@ from floe_ingest.config.starter import starter_yaml
 from floe_ingest.config.transforms import PartitionField, SortField, parse_partition, parse_sort
 
 __all__ = [
+    "CursorOptions",
     "DltIngestionConfig",
     "MergeStrategy",
     "PartitionField",

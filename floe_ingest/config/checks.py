@@ -8,14 +8,13 @@ from floe_ingest.config.catalog import read_catalog
 from floe_ingest.config.fields import RESOURCE
 from floe_ingest.config.locations import Finding, Location, show_location
 from floe_ingest.config.source_settings import validate_settings
-from floe_ingest.config.supported import unsupported, written
 from floe_ingest.errors import ConfigProblem, InvalidConfigError, SourceConfigurationError
 from floe_ingest_hookspecs import SourceRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from floe_ingest.config.models import DltIngestionConfig, SourceConfig
+    from floe_ingest.config.models import DltIngestionConfig, SourceConfig, TableOptions
     from floe_ingest.plugins import Plugins, RegisteredType
     from floe_ingest_hookspecs import CatalogRequest
 
@@ -32,7 +31,7 @@ def validate_config(config: DltIngestionConfig, plugins: Plugins) -> None:
         PluginError: a plugin's model failed with something that is not about the configuration.
     """
     _, catalog = read_catalog(config)
-    sources = [written(source) for source in config.sources]
+    sources = [written_fields(source) for source in config.sources]
     refuse([*catalog, *check_sources(sources, plugins)], _origin(config))
 
 
@@ -65,7 +64,18 @@ def resolve_source(source: SourceConfig, config: DltIngestionConfig, plugins: Pl
         primary_key=source.primary_key or (),
         cursor_field=source.cursor_field,
         config_folder=config.folder,
+        cursor=source.cursor_as_asked(),
+        resource_cursors={name: source.options_for(name).cursor_as_asked() for name in source.resources},
     )
+
+
+def written_fields(options: TableOptions) -> dict[str, Any]:
+    """Return the fields of a model that were set, models inside it likewise."""
+    fields = {name: getattr(options, name) for name in options.model_fields_set}
+    resources = fields.get("resources")
+    if isinstance(resources, dict):
+        fields["resources"] = {name: written_fields(resource) for name, resource in resources.items()}
+    return fields
 
 
 def resolve_catalog(config: DltIngestionConfig) -> CatalogRequest:
@@ -107,7 +117,7 @@ def check_sources(sources: Sequence[Any], plugins: Plugins) -> Iterator[Finding]
             location: Location = ("sources", index)
             yield from _check_name(source.get("name"), index, first_by_name)
             yield from _check_settings(source, location, plugins)
-            yield from unsupported(source, location)
+            yield from _check_cursors(source, location)
             yield from _check_destination(source, location)
 
 
@@ -135,6 +145,24 @@ def _check_settings(source: Mapping[str, Any], location: Location, plugins: Plug
     if registered is not None and isinstance(settings, dict | None):
         _, found = validate_settings(settings or {}, registered, (*location, "source_config"))
         yield from found
+
+
+def _check_cursors(source: Mapping[str, Any], location: Location) -> Iterator[Finding]:
+    """Find options of a cursor where no cursor_field says which column they are about."""
+    resources = source.get("resources")
+    named = [item for item in (resources or {}).items() if isinstance(item[1], dict)]
+    at_source = source.get("cursor_field") is not None
+    anywhere = at_source or any(options.get("cursor_field") is not None for _, options in named)
+    if source.get("cursor") is not None and not anywhere:
+        yield _no_cursor_field(location)
+    for name, options in named:
+        has_field = options["cursor_field"] is not None if "cursor_field" in options else at_source
+        if options.get("cursor") is not None and not has_field:
+            yield _no_cursor_field((*location, "resources", name))
+
+
+def _no_cursor_field(location: Location) -> Finding:
+    return Finding((*location, "cursor"), "says how cursor_field is read; name the column there")
 
 
 def _registered(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -138,6 +139,9 @@ Column = Annotated[str, AfterValidator(_column)]
 
 _OneOrMore = BeforeValidator(_listed, json_schema_input_type=str | list[str])
 
+CursorValue = Annotated[datetime | date | int | float | str, NotBool]
+"""A bound of a cursor: a number, a text, or what YAML reads as a date or timestamp."""
+
 Columns = Annotated[tuple[Column, ...], _OneOrMore, AfterValidator(_columns)]
 
 PartitionFields = Annotated[
@@ -160,6 +164,7 @@ __all__ = [
     "RESOURCE",
     "Column",
     "Columns",
+    "CursorValue",
     "DestinationTable",
     "EmptyIsList",
     "EmptyIsMapping",

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from floe_ingest.config.catalog import read_catalog
-from floe_ingest.config.checks import check_sources
+from floe_ingest.config.checks import check_sources, written_fields
 from floe_ingest.config.environment import expand
 from floe_ingest.config.locations import Finding, Location, show_location
 from floe_ingest.config.models import DltIngestionConfig
 from floe_ingest.config.problems import Disclosure, translate
 from floe_ingest.config.schema import ModelSchema
-from floe_ingest.config.supported import written
 from floe_ingest.config.yaml_file import Document, read_document
 from floe_ingest.errors import ConfigProblem, InvalidConfigError
 
@@ -73,7 +72,7 @@ def _parse(
     config, findings = _validate(document)
     if config is not None:
         config = config.at(path)
-        sources: list[Any] = [written(source) for source in config.sources]
+        sources: list[Any] = [written_fields(source) for source in config.sources]
     else:
         raw = document.get("sources")
         sources = [_leniently(source) for source in raw] if isinstance(raw, list) else []

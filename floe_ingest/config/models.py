@@ -9,6 +9,7 @@ from floe_ingest.config.environment import expand
 from floe_ingest.config.fields import (
     Column,
     Columns,
+    CursorValue,
     DestinationTable,
     EmptyIsList,
     EmptyIsMapping,
@@ -20,6 +21,7 @@ from floe_ingest.config.fields import (
     TableProperties,
     missing_variable,
 )
+from floe_ingest_hookspecs.cursors import Cursor
 from floe_ingest_hookspecs.types import WriteMode
 
 MergeStrategy = Literal["upsert", "delete-insert", "insert-only", "scd2"]
@@ -67,6 +69,45 @@ class RetryConfig(_Written):
     ] = 1.0
 
 
+class CursorOptions(_Written):
+    """How ``cursor_field`` is read."""
+
+    initial_value: Annotated[
+        CursorValue | None,
+        Field(description="Where the first load begins, itself included.", examples=["2024-01-01T00:00:00Z"]),
+    ] = None
+    end_value: Annotated[
+        CursorValue | None,
+        Field(
+            description="Where every load ends, itself left out; what lies beyond is never loaded.",
+            examples=["2025-01-01T00:00:00Z"],
+        ),
+    ] = None
+    lag: Annotated[
+        float | None,
+        NotBool,
+        Field(
+            gt=0,
+            description=(
+                "How far behind the last value a load begins, for rows that come late: seconds of a "
+                "timestamp, days of a date, else the column's own unit."
+            ),
+            examples=[3600],
+        ),
+    ] = None
+    order: Annotated[
+        Literal["asc", "desc"],
+        Field(description="asc where new rows have greater values, desc where smaller.", examples=["asc"]),
+    ] = "asc"
+    nulls: Annotated[
+        Literal["raise", "include", "exclude"],
+        Field(
+            description="Rows without a value: the load fails, they are loaded, they are left out.",
+            examples=["exclude"],
+        ),
+    ] = "raise"
+
+
 class TableOptions(_Written):
     """How rows land in their table. None means that the resource's own hint stays in force."""
 
@@ -90,6 +131,13 @@ class TableOptions(_Written):
     cursor_field: Annotated[
         Column | None,
         Field(description="The column by which only new rows are loaded.", examples=["updated_at"]),
+    ] = None
+    cursor: Annotated[
+        CursorOptions | None,
+        Field(
+            description="How cursor_field is read: first and last value, late rows, rows without one.",
+            examples=[{"initial_value": "2024-01-01T00:00:00Z", "lag": 3600}],
+        ),
     ] = None
     schema_contract: Annotated[
         SchemaContract | None,
@@ -122,6 +170,13 @@ class TableOptions(_Written):
             examples=[{"write.parquet.compression-codec": "zstd"}],
         ),
     ] = None
+
+    def cursor_as_asked(self) -> Cursor | None:
+        """Return the cursor with its options, as plugins get it; None without ``cursor_field``."""
+        if self.cursor_field is None:
+            return None
+        options = self.cursor or CursorOptions()
+        return Cursor(self.cursor_field, **dict(options))
 
 
 class ResourceConfig(TableOptions):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from floe_ingest.destination.catalogs import open_catalog
 from floe_ingest.destination.layout import (
@@ -15,7 +15,7 @@ from floe_ingest.destination.ledger import LoadMark, find_load
 from floe_ingest.destination.variants import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
@@ -84,6 +84,47 @@ class Target:
             return None
         arrow = existing.schema().as_arrow()
         return pa.schema([pa.field(field.name, table_arrow_type(field.type, field.name)) for field in arrow])
+
+    def rows_from(
+        self,
+        table: str,
+        column: str,
+        start: Any,
+        *,
+        greater: bool,
+        nulls: bool,
+        columns: Sequence[str],
+    ) -> pa.Table | None:
+        """Return the rows of a table from a value of one column on; None for no table.
+
+        Arguments:
+            table: the table's name.
+            column: the column.
+            start: the first value; None for none.
+            greater: whether greater values follow, or smaller ones.
+            nulls: whether rows without a value are among them.
+            columns: what is read of each row, as far as the table has it.
+        """
+        from pyiceberg.expressions import (
+            AlwaysFalse,
+            BooleanExpression,
+            GreaterThanOrEqual,
+            IsNull,
+            LessThanOrEqual,
+            Or,
+        )
+
+        existing = self._load(table)
+        if existing is None or column not in existing.schema().column_names:
+            return None
+        wanted: BooleanExpression = AlwaysFalse()
+        if start is not None:
+            beyond = GreaterThanOrEqual if greater else LessThanOrEqual
+            wanted = beyond(term=column, value=start)
+        if nulls:
+            wanted = Or(wanted, IsNull(term=column))
+        known = [field.name for field in existing.schema().fields if field.name in set(columns)]
+        return existing.scan(row_filter=wanted, selected_fields=tuple(known)).to_arrow()
 
     def find(
         self, table: str, pipeline: str, *, load_ids: Iterable[str], run_id: str | None

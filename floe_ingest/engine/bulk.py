@@ -10,7 +10,7 @@ import structlog
 from floe_ingest.dataplane.copy import FileOptions
 from floe_ingest.dataplane.scan import open_scan
 from floe_ingest.engine.contracts import Fitted, fit
-from floe_ingest.errors import SchemaError
+from floe_ingest.errors import PluginLoadError, SchemaError
 from floe_ingest_hookspecs import BulkScan
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from floe_ingest.dataplane.columns import Column
     from floe_ingest.dataplane.connection import DataPlaneSettings
     from floe_ingest.dataplane.scan import OpenScan
+    from floe_ingest.engine.cursors import CursorReading
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ class BulkLanding:
         contract: what happens where the scan's columns are not the table's.
         folder: where files wait for their load package.
         settings: how much of the machine DuckDB may take.
+        reading: keeps a resource with a cursor to what is new; None for one without.
     """
 
     table: str
@@ -53,12 +55,13 @@ class BulkLanding:
     contract: SchemaContract
     folder: Path
     settings: DataPlaneSettings
+    reading: CursorReading | None = None
 
     def __call__(self, item: Any, meta: Any = None) -> Any:  # noqa: ARG002 (dlt passes both)
         """Return what dlt's pipe goes on with; called once for each item that a resource yields."""
         if isinstance(item, BulkScan):
             return self._land(item)
-        return item
+        return item if self.reading is None else self._new_of(item, self.reading)
 
     def _land(self, scan: BulkScan) -> Iterator[Any]:
         import dlt
@@ -78,8 +81,11 @@ class BulkLanding:
                 fitted, origins = _with_variants(found, origins, self.variants(self.table, found))
             schema = _ordered_as_in_dlt(fitted.columns, self.table, self.existing)
             columns = self.columns_for(self.table, schema)
+            new = opened if self.reading is None else self.reading.scan(opened, origins)
             options = FileOptions(ordered=scan.ordered)
-            files = opened.write(columns, origins, self.folder, options, fitted.lenient)
+            files = new.write(columns, origins, self.folder, options, fitted.lenient)
+            if files and self.reading is not None:
+                self.reading.landed(new, [file.path for file in files], origins)
         self.hint(_zoneless(schema))
         empty = schema.empty_table()
         if not files:
@@ -87,6 +93,18 @@ class BulkLanding:
             yield empty
         for file in files:
             yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, hints=empty)
+
+    def _new_of(self, item: Any, reading: CursorReading) -> Any:
+        import pyarrow as pa
+
+        if isinstance(item, pa.RecordBatch):
+            item = pa.Table.from_batches([item])
+        if not isinstance(item, pa.Table):
+            raise PluginLoadError(
+                f"Resource {reading.resource!r} has a cursor_field and yields {type(item).__name__}. A "
+                f"source type with the capability 'bulk' yields BulkScan or Arrow tables where there is one."
+            )
+        return reading.arrow(item, _origins(item.schema.names, f"resource {reading.resource}"))
 
 
 def _with_variants(
@@ -117,22 +135,28 @@ def _named_as_in_dlt(opened: OpenScan) -> tuple[pa.Schema, Mapping[str, str]]:
     Raises:
         SchemaError: two columns have one name in the table.
     """
-    import dlt
     import pyarrow as pa
+
+    found = opened.arrow_schema()
+    origins = _origins(found.names, opened.scan.origin)
+    return pa.schema([field.with_name(name) for name, field in zip(origins, found, strict=True)]), origins
+
+
+def _origins(columns: Sequence[str], origin: str) -> dict[str, str]:
+    """Return the source's column by its name in the table."""
+    import dlt
 
     naming = dlt.current.source_schema().naming
     origins: dict[str, str] = {}
-    fields = []
-    for field in opened.arrow_schema():
-        name = naming.normalize_identifier(field.name)
+    for column in columns:
+        name = naming.normalize_identifier(column)
         if name in origins:
             raise SchemaError(
-                f"Columns {origins[name]!r} and {field.name!r} of {opened.scan.origin} are both {name!r} in "
+                f"Columns {origins[name]!r} and {column!r} of {origin} are both {name!r} in "
                 f"the table. Rename one in the source, for example in a query."
             )
-        origins[name] = field.name
-        fields.append(field.with_name(name))
-    return pa.schema(fields), origins
+        origins[name] = column
+    return origins
 
 
 def _ordered_as_in_dlt(

@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,12 +16,14 @@ from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.engine.bulk import BulkLanding
 from floe_ingest.engine.categories import categorize, chain, describe
 from floe_ingest.engine.contracts import violation
+from floe_ingest.engine.cursors import CursorReading, CursorTarget
 from floe_ingest.engine.resources import (
     Destination,
     aim,
     as_source,
     check_tables,
     key_columns,
+    leaves_out_seen,
     loaded_resources,
     merges,
 )
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from floe_ingest.engine.side_by_side import Stop
     from floe_ingest.engine.workdir import RunFolder
     from floe_ingest.plugins import Plugins
-    from floe_ingest_hookspecs import LoadError, RunContext, SourceRequest
+    from floe_ingest_hookspecs import Cursor, LoadError, RunContext, SourceRequest
 
 log = structlog.get_logger(__name__)
 # Tracebacks go by the standard library, which is silent where nobody set it up.
@@ -298,14 +300,26 @@ class _Attempt:
             job.config,
             job.destination,
             self._landing if bulk else None,
+            cursor_of=job.request.cursor_of,
             known_tables=known_tables,
             full_refresh=job.context.full_refresh,
         )
         self._roots = [str(resource.table_name) for resource in loaded_resources(source).values()]
         return source
 
-    def _landing(self, table: str, resource: DltResource, contract: SchemaContract) -> BulkLanding:
+    def _landing(
+        self, table: str, resource: DltResource, contract: SchemaContract, cursor: Cursor | None
+    ) -> BulkLanding:
         folder = self._job.folder
+        settings = DataPlaneSettings(self._job.memory_limit, folder.scratch / "spill")
+        reading = None
+        if cursor is not None:
+            target = CursorTarget(
+                settings,
+                lambda seen: self._job.target.rows_from(table, **asdict(seen)),
+                lambda: leaves_out_seen(resource),
+            )
+            reading = CursorReading(cursor, resource.name, target)
         return BulkLanding(
             table=table,
             hint=lambda columns: resource.apply_hints(columns=columns),
@@ -315,7 +329,8 @@ class _Attempt:
             existing=self._job.target.columns_of,
             contract=contract,
             folder=folder.landing,
-            settings=DataPlaneSettings(self._job.memory_limit, folder.scratch / "spill"),
+            settings=settings,
+            reading=reading,
         )
 
     def _skip_done(self, source: DltSource, pipeline: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from floe_ingest.config import parse_partition, parse_sort
 from floe_ingest.engine.contracts import dlt_contract
+from floe_ingest.engine.row_cursors import check_cursor, read_rows_by
 from floe_ingest.errors import ConfigurationError, PluginLoadError
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from floe_ingest.config import ResourceConfig, SchemaContract, SourceConfig
     from floe_ingest.engine.bulk import BulkLanding
+    from floe_ingest_hookspecs import Cursor
+
+    Landing = Callable[[str, DltResource, SchemaContract, Cursor | None], BulkLanding]
 
 _PLACEHOLDER = "{resource}"
 
@@ -102,8 +106,9 @@ def aim(
     source: DltSource,
     config: SourceConfig,
     destination: Destination,
-    landing: Callable[[str, DltResource, SchemaContract], BulkLanding] | None,
+    landing: Landing | None,
     *,
+    cursor_of: Callable[[str], Cursor | None],
     known_tables: Collection[str],
     full_refresh: bool,
 ) -> None:
@@ -114,6 +119,7 @@ def aim(
         config: the source's configuration.
         destination: where it goes.
         landing: makes the step that lands bulk scans into a table; None for a type without any.
+        cursor_of: gives a resource's cursor, where the configuration has one.
         known_tables: tables that have been loaded before.
         full_refresh: whether every table is replaced.
     """
@@ -129,9 +135,14 @@ def aim(
         if options.schema_contract is not None and landing is None:
             hints["schema_contract"] = dlt_contract(contract, is_known=table in known_tables)
         resource.apply_hints(table_name=table, **hints)
+        cursor = cursor_of(name)
+        if cursor is not None and not full_refresh:
+            check_cursor(cursor, resource)
         if landing is not None:
             _allow_null_keys(resource)
-            resource.add_step(landing(table, resource, contract))
+            resource.add_step(landing(table, resource, contract, cursor))
+        elif cursor is not None:
+            read_rows_by(cursor, resource)
 
 
 def _hints(options: ResourceConfig, resource: DltResource) -> dict[str, Any]:
@@ -185,6 +196,19 @@ def key_columns(resource: DltResource) -> frozenset[str]:
     return frozenset(
         name for name, column in columns.items() if column.get("primary_key") or column.get("merge_key")
     )
+
+
+def leaves_out_seen(resource: DltResource) -> bool:
+    """Return whether rows that the table holds already need not be loaded again.
+
+    Under a merge key, or in scd2, a load has to hold all rows of a key.
+    """
+    table = resource.compute_table_schema()
+    if table.get("write_disposition") != "merge":
+        return table.get("write_disposition") != "replace"
+    strategy = dict(table).get("x-merge-strategy", "delete-insert")
+    has_merge_key = any(column.get("merge_key") for column in table.get("columns", {}).values())
+    return strategy in ("upsert", "insert-only") or (strategy == "delete-insert" and not has_merge_key)
 
 
 def _allow_null_keys(resource: DltResource) -> None:

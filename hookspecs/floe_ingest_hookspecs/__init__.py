@@ -5,6 +5,7 @@ imported, listed and validated without loading dlt, pyarrow or pyiceberg. Plugin
 ``from floe_ingest import hookimpl, SourceType, ...``, which re-exports every name below.
 """
 
+from floe_ingest_hookspecs.cursors import Cursor, CursorWindow
 from floe_ingest_hookspecs.markers import PROJECT, hookimpl, hookspec
 from floe_ingest_hookspecs.scans import Attachment, BulkScan
 from floe_ingest_hookspecs.types import (
@@ -31,6 +32,8 @@ __all__ = [
     "Attachment",
     "BulkScan",
     "CatalogRequest",
+    "Cursor",
+    "CursorWindow",
     "DefinitionsRequest",
     "ErrorCategory",
     "FoundResource",

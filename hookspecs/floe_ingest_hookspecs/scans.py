@@ -46,6 +46,9 @@ class BulkScan:
             value which does not fit is an error and never a NULL.
         attach: databases that the query reads.
         ordered: whether the order of the rows matters (the last row seen wins in a merge).
+        windowed: whether ``select`` keeps to the resource's ``CursorWindow`` by itself, and gives rows
+            without a cursor value unless they are excluded. Otherwise the engine filters, which is as right
+            and may read more.
         origin: what is read, for messages: "table orders", "3 CSV files of ./data". No secrets.
 
     Example:
@@ -58,6 +61,7 @@ class BulkScan:
     types: Mapping[str, str] = field(default_factory=dict)
     attach: tuple[Attachment, ...] = ()
     ordered: bool = False
+    windowed: bool = False
     origin: str = "a bulk scan"
 
     def __post_init__(self) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from floe_ingest_hookspecs.cursors import Cursor
+
 WriteMode = Literal["append", "replace", "merge"]
 
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -103,6 +105,8 @@ class SourceRequest:
         write_mode, primary_key, cursor_field: the table-side fields where the user wrote them; None or
             empty leaves the resource's own hint in force.
         config_folder: the folder against which relative paths in ``config`` are resolved.
+        cursor: ``cursor_field`` with the options beside it.
+        resource_cursors: by resource, where the user wrote other options for one; None for no cursor.
     """
 
     name: str
@@ -113,6 +117,12 @@ class SourceRequest:
     primary_key: tuple[str, ...] = ()
     cursor_field: str | None = None
     config_folder: Path = field(default_factory=Path.cwd)
+    cursor: Cursor | None = None
+    resource_cursors: Mapping[str, Cursor | None] = field(default_factory=dict)
+
+    def cursor_of(self, resource: str) -> Cursor | None:
+        """Return how a resource is read in parts; None for one that is read whole."""
+        return self.resource_cursors.get(resource, self.cursor)
 
     def resolve_path(self, path: str) -> Path:
         """Return ``path`` as an absolute path: relative ones are relative to the configuration file."""

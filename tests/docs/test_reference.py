@@ -53,7 +53,7 @@ def code_in(cell: str) -> str:
 
 def models() -> dict[str, tuple[type[BaseModel], Mapping[str, FieldInfo]]]:
     """The models of a configuration by the heading of their table."""
-    from floe_ingest.config import DltIngestionConfig, RetryConfig, SourceConfig, TableOptions
+    from floe_ingest.config import CursorOptions, DltIngestionConfig, RetryConfig, SourceConfig, TableOptions
     from floe_ingest_sources.filesystem import CsvOptions, FilesystemConfig, ReaderOptions
     from floe_ingest_sources.rest_api import RestApiConfig
     from floe_ingest_sources.sql_database import SqlDatabaseConfig
@@ -62,6 +62,7 @@ def models() -> dict[str, tuple[type[BaseModel], Mapping[str, FieldInfo]]]:
         "The file": DltIngestionConfig,
         "retry_config": RetryConfig,
         "Table options": TableOptions,
+        "cursor": CursorOptions,
         "rest_api": RestApiConfig,
         "sql_database": SqlDatabaseConfig,
         "filesystem": FilesystemConfig,
@@ -181,13 +182,6 @@ class TestNotSupportedYet:
             floe_ingest.run(floe_ingest.load_config(path))
         assert instead in str(caught.value)
         assert next(iter(option)).split("_")[0] in str(caught.value)
-
-    def test_every_refusal_of_the_configuration_has_a_row(self) -> None:
-        from floe_ingest.config.supported import NOT_YET
-
-        options = [yaml.safe_load(written) for where, written, _ in not_supported() if where == "source"]
-        keys = {key for option in options for key in option}
-        assert keys == {entry.field for entry in NOT_YET}
 
     def test_the_readme_names_the_same(self) -> None:
         status = section(page("README.md"), "Status")

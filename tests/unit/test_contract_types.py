@@ -17,6 +17,8 @@ from floe_ingest_hookspecs import (
     Attachment,
     BulkScan,
     CatalogRequest,
+    Cursor,
+    CursorWindow,
     DefinitionsRequest,
     ErrorCategory,
     FoundResource,
@@ -44,6 +46,8 @@ EXAMPLES: tuple[Any, ...] = (
     Attachment("shop", "postgres", secret={"password": "s3cret"}),
     BulkScan("SELECT 1"),
     CatalogRequest("lake", "rest", {"credential": "s3cret"}),
+    Cursor("updated_at"),
+    CursorWindow("updated_at"),
     DefinitionsRequest(config=None),
     FoundResource("orders"),
     LoadError(ErrorCategory.TRANSIENT, "TimeoutError", "no answer"),
@@ -247,3 +251,22 @@ class TestResults:
             "partial",
             "configuration",
         ]
+
+
+def test_a_cursor_needs_a_field_and_where_it_is_stateless_both_bounds() -> None:
+    with pytest.raises(ValueError, match="must name a column"):
+        Cursor(" ")
+    with pytest.raises(ValueError, match="needs initial_value and end_value"):
+        Cursor("at", initial_value=1, stateless=True)
+
+
+def test_a_resource_may_have_a_cursor_of_its_own_or_none() -> None:
+    own = {"orders": Cursor("id"), "stock": None}
+    request = SourceRequest(
+        "shop", "dns_zone", Config(), "bronze.shop", cursor=Cursor("at"), resource_cursors=own
+    )
+    assert [request.cursor_of(name) for name in ("orders", "stock", "other")] == [
+        Cursor("id"),
+        None,
+        Cursor("at"),
+    ]

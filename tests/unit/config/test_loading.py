@@ -362,24 +362,6 @@ def test_a_problem_has_path_line_and_a_way_out(case: str, problems: Problems) ->
     assert "hunter2" not in "\n".join(str(problem) for problem in found)
 
 
-@pytest.mark.parametrize(
-    ("fields", "field", "instead"),
-    [
-        ({"cursor_field": "at"}, "cursor_field", "is not supported yet; leave it out"),
-    ],
-)
-def test_what_is_not_there_yet_is_refused(
-    fields: dict[str, str], field: str, instead: str, problems: Problems
-) -> None:
-    (problem,) = problems(_one(**fields))
-    assert (problem.path, problem.line) == (f"sources[0].{field}", 6)
-    assert instead in problem.message
-    inner = ", ".join(f"{key}: {value}" for key, value in fields.items())
-    (problem,) = problems(_one(resources=f"{{orders: {{{inner}}}}}"))
-    assert problem.path == f"sources[0].resources.orders.{field}"
-    assert instead in problem.message
-
-
 def test_all_problems_come_at_once_in_the_order_of_their_lines(problems: Problems) -> None:
     found = problems(
         """\
@@ -389,7 +371,7 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines(problems: Problem
           - name: a b
             source_type: filesytem
             destination_table: raw.a
-            cursor_field: id
+            cursor: {lag: 1}
           - name: b
             source_type: filesystem
             source_config: {}
@@ -401,7 +383,7 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines(problems: Problem
         (2, "retry_config.max_retries"),
         (4, "sources[0].name"),
         (5, "sources[0].source_type"),
-        (7, "sources[0].cursor_field"),
+        (7, "sources[0].cursor"),
         (10, "sources[1].source_config.path"),
         (11, "sources[1].destination_table"),
     ]

@@ -216,21 +216,21 @@ class TestWholeConfiguration:
     ) -> None:
         monkeypatch.delenv("GONE", raising=False)
         config = _config(
-            FILES | {"resources": {"a": {}, "b": {"cursor_field": "id"}}},
+            FILES | {"resources": {"a": {}, "b": {"cursor": {"lag": 1}}}},
             FILES | {"source_config": {"pth": "x", "path": "y"}},
-            FILES | {"name": "c", "source_type": "nope", "cursor_field": "at"},
+            FILES | {"name": "c", "source_type": "nope", "cursor": {"lag": 1}},
             catalog_config={"uri": "${GONE}"},
         )
         with pytest.raises(InvalidConfigError) as caught:
             validate_config(config, plugins)
         assert [path for path, _ in _problems(caught.value)] == [
             "catalog_config.uri",
-            "sources[0].resources.b.cursor_field",
+            "sources[0].resources.b.cursor",
             "sources[0].destination_table",
             "sources[1].name",
             "sources[1].source_config.pth",
             "sources[2].source_type",
-            "sources[2].cursor_field",
+            "sources[2].cursor",
         ]
 
     def test_two_sources_may_write_one_table(self, plugins: Plugins) -> None:

@@ -1,0 +1,222 @@
+"""Keeps a query to the window of a cursor, and leaves out rows that the table holds already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from floe_ingest.dataplane.columns import identifier, literal
+from floe_ingest.dataplane.connection import connect
+from floe_ingest.dataplane.copy import paths_literal
+from floe_ingest.errors import SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+    from floe_ingest.dataplane.connection import DataPlaneSettings
+    from floe_ingest.dataplane.scan import OpenScan
+    from floe_ingest_hookspecs import CursorWindow
+
+_SEEN = "floe_seen"
+_ITEM = "floe_item"
+_NUMBER = "floe_number"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window over a query's column.
+
+    Arguments:
+        asked: from where to where.
+        kind: the DuckDB type in which the column lands.
+        last: the last value of the loads before; rows up to it may be in the table already.
+        origin: what is read, for messages.
+    """
+
+    asked: CursorWindow
+    kind: str
+    last: Any = None
+    origin: str = "the source"
+
+    @property
+    def column(self) -> str:
+        """The column, as SQL."""
+        return f"CAST({identifier(self.asked.column)} AS {self.kind})"
+
+    def condition(self, *, strict: bool) -> tuple[str, list[Any]]:
+        """Return the condition on a row, with its parameters.
+
+        Arguments:
+            strict: whether a row without a value stops the query, where it must not be. Such a condition
+                cannot be pushed into a reader.
+        """
+        bounds = self.asked.bounds()
+        within = " AND ".join(f"{self.column} {operator} CAST(? AS {self.kind})" for operator, _ in bounds)
+        values = [value for _, value in bounds]
+        missing = f"{self.column} IS NULL"
+        if self.asked.nulls == "include":
+            return (f"({within}) OR {missing}" if within else "true"), values
+        if self.asked.nulls == "raise" and strict:
+            stop = f"error({literal(self.without_value())})"
+            return f"CASE WHEN {missing} THEN {stop} ELSE {within or 'true'} END", values
+        return within or f"NOT ({missing})", values
+
+    def may_be_seen(self) -> tuple[str, list[Any]]:
+        """Return the condition on a row that the table may hold already, with its parameters."""
+        operator = "<=" if self.asked.order == "asc" else ">="
+        within = f"{self.column} {operator} CAST(? AS {self.kind})"
+        return f"coalesce({within}, {self.column} IS NULL)", [self.last]
+
+    def without_value(self) -> str:
+        """Return what to say of a row without a value where there must be none."""
+        return (
+            f"Column {self.asked.column} of {self.origin} is the cursor_field, and has rows without a value. "
+            f"Choose cursor: {{nulls: include}} or {{nulls: exclude}}, or another cursor_field"
+        )
+
+
+def narrowed(opened: OpenScan, window: Window) -> OpenScan:
+    """Return an open scan that keeps to a window."""
+    strict = True
+    if window.asked.nulls == "raise" and window.asked.bounds() and not opened.scan.windowed:
+        # Asked apart, the bounds alone remain, and a Parquet reader passes over what is out of them.
+        condition = f"SELECT * FROM ({opened.scan.select}) AS scan WHERE {window.column} IS NULL LIMIT 1"
+        if opened.connection.execute(condition, list(opened.scan.parameters)).fetchall():
+            raise SchemaError(window.without_value())
+        strict = False
+    condition, values = window.condition(strict=strict)
+    select = f"SELECT * FROM ({opened.scan.select}) AS scan WHERE {condition}"
+    return _over(opened, select, [*opened.scan.parameters, *values])
+
+
+def unseen(opened: OpenScan, window: Window, seen: pa.Table, origins: Mapping[str, str]) -> OpenScan:
+    """Return an open scan without the rows that the table holds already.
+
+    Two rows are one where all columns are equal that the table has; of several equal ones, as many are left
+    out as the table holds.
+
+    Arguments:
+        opened: within the window.
+        window: says which rows can be there.
+        seen: those rows of the table.
+        origins: the scan's column by each column of ``seen``.
+    """
+    opened.connection.register(_SEEN, seen)
+    pairs = [(identifier(name), _as_landed(opened, origins[name])) for name in seen.column_names]
+    names = ", ".join(name for name, _ in pairs)
+    values = ", ".join(value for _, value in pairs)
+    equal = " AND ".join(
+        f"seen.{name} IS NOT DISTINCT FROM {_as_landed(opened, origins[column], 'numbered.')}"
+        for column, (name, _) in zip(seen.column_names, pairs, strict=True)
+    )
+    old, last = window.may_be_seen()
+    select = (
+        f"WITH found AS MATERIALIZED ({opened.scan.select}), "
+        f"seen AS (SELECT {names}, count(*) AS floe_count FROM {_SEEN} GROUP BY ALL), "
+        f"numbered AS (SELECT *, row_number() OVER (PARTITION BY {values}) AS {_NUMBER} "
+        f"FROM found WHERE {old}) "
+        f"SELECT numbered.* EXCLUDE ({_NUMBER}) FROM numbered LEFT JOIN seen ON {equal} "
+        f"WHERE coalesce({_NUMBER} > seen.floe_count, true) "
+        f"UNION ALL SELECT * FROM found WHERE NOT {old}"
+    )
+    return _over(opened, select, [*opened.scan.parameters, *last, *last])
+
+
+def extreme(opened: OpenScan, files: Sequence[Path], column: str, *, greatest: bool) -> Any:
+    """Return the greatest or the least value of a column in data files; None where it has none.
+
+    Raises:
+        SchemaError: it is NaN, beyond which nothing would ever be new.
+    """
+    function = "max" if greatest else "min"
+    name = identifier(column)
+    query = f"SELECT {function}({name}) FROM read_parquet({paths_literal(files)})"
+    row = opened.connection.execute(query).fetchone()
+    value = row[0] if row else None
+    if isinstance(value, float) and value != value:  # noqa: PLR0124 (NaN alone differs from itself)
+        raise SchemaError(f"Column {column!r} is the cursor_field, and holds NaN. Leave such rows out.")
+    return value
+
+
+def _as_landed(opened: OpenScan, column: str, relation: str = "") -> str:
+    return f"CAST({relation}{identifier(column)} AS {opened.types[column]})"
+
+
+def _over(opened: OpenScan, select: str, parameters: Sequence[Any]) -> OpenScan:
+    return replace(opened, scan=replace(opened.scan, select=select, parameters=tuple(parameters)))
+
+
+class ArrowWindow:
+    """Keeps Arrow tables that come one after another to a window, without the rows that are there already.
+
+    Arguments:
+        window: over a column of the tables.
+        last: the last value of the loads before.
+        seen: rows of the table that may come again, its columns called as the source calls them.
+        settings: see ``connect``.
+    """
+
+    def __init__(
+        self, window: CursorWindow, last: Any, seen: pa.Table | None, settings: DataPlaneSettings
+    ) -> None:
+        self._asked = window
+        self._last = last
+        self._seen = seen
+        self._settings = settings
+
+    def keep(self, item: pa.Table, origin: str) -> tuple[pa.Table, Any]:
+        """Return the rows of a table that are new, and their last cursor value.
+
+        Raises:
+            SchemaError: a row has no cursor value, and has to have one.
+        """
+        with connect(self._settings, ordered=True) as connection:
+            connection.register(_ITEM, item)
+            types = _types_of(connection)
+            window = Window(self._asked, types[self._asked.column], self._last, origin)
+            condition, values = window.condition(strict=True)
+            rows = f"(SELECT *, row_number() OVER () - 1 AS {_NUMBER} FROM {_ITEM})"
+            query = f"SELECT {_NUMBER} FROM {rows} AS numbered WHERE ({condition})"
+            if self._seen is not None:
+                self._find_known(connection, window, self._seen, [*item.column_names])
+                query += f" AND {_NUMBER} NOT IN (SELECT {_NUMBER} FROM known)"
+            kept = connection.execute(f"{query} ORDER BY ALL", values).to_arrow_table()
+            taken = item if kept.num_rows == item.num_rows else item.take(kept.column(0))
+            connection.unregister(_ITEM)
+            connection.register(_ITEM, taken)
+            function = "max" if self._asked.order == "asc" else "min"
+            row = connection.execute(f"SELECT {function}({identifier(self._asked.column)}) FROM {_ITEM}")
+            return taken, (row.fetchone() or (None,))[0]
+
+    def _find_known(
+        self, connection: DuckDBPyConnection, window: Window, seen: pa.Table, columns: list[str]
+    ) -> None:
+        """Make the table ``known`` of the numbers of rows that are there; what they match is used up."""
+        connection.register(_SEEN, seen)
+        names = [identifier(name) for name in seen.column_names if name in columns]
+        listed = ", ".join(names)
+        equal = " AND ".join(f"seen.{name} IS NOT DISTINCT FROM numbered.{name}" for name in names)
+        old, last = window.may_be_seen()
+        connection.execute(
+            f"CREATE TEMP TABLE known AS "
+            f"WITH rows AS (SELECT *, row_number() OVER () - 1 AS {_NUMBER} FROM {_ITEM}), "
+            f"numbered AS (SELECT *, "
+            f"row_number() OVER (PARTITION BY {listed} ORDER BY {_NUMBER}) AS floe_nth "
+            f"FROM rows WHERE {old}), "
+            f"seen AS (SELECT {listed}, count(*) AS floe_count FROM {_SEEN} GROUP BY ALL) "
+            f"SELECT numbered.{_NUMBER}, {', '.join(f'numbered.{name}' for name in names)} "
+            f"FROM numbered JOIN seen ON {equal} WHERE floe_nth <= floe_count",
+            last,
+        )
+        self._seen = connection.execute(
+            f"SELECT {listed} FROM {_SEEN} EXCEPT ALL SELECT {listed} FROM known"
+        ).to_arrow_table()
+
+
+def _types_of(connection: DuckDBPyConnection) -> dict[str, str]:
+    found = connection.execute(f"SELECT * FROM {_ITEM} LIMIT 0").description or ()
+    return {str(name): str(kind) for name, kind, *_ in found}
