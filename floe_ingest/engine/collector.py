@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from dlt.common.runtime.collector_base import Collector
@@ -25,6 +26,11 @@ class ProgressCollector(Collector):
         self._source = source
         self._stop_of_run = stop
         self._phase: Phase | None = None
+        self._rows: Counter[str] = Counter()
+
+    def rows_of(self, table: str) -> int:
+        """Return how many rows of a table were extracted."""
+        return self._rows[table]
 
     def update(
         self,
@@ -38,6 +44,7 @@ class ProgressCollector(Collector):
         """Receive a count. While extracting, names that are not dlt's own counters are tables."""
         self._stop_of_run.check()
         if self._phase == "extract" and name not in _NOT_TABLES and not name.startswith("_dlt_") and inc:
+            self._rows[name] += inc
             self._progress.rows(self._source, name, inc)
 
     def _start(self, step: str) -> None:

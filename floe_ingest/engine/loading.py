@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from floe_ingest.config import RetryConfig, SchemaContract, SourceConfig
     from floe_ingest.destination.target import Target
+    from floe_ingest.engine.collector import ProgressCollector
     from floe_ingest.engine.progress import Progress
     from floe_ingest.engine.side_by_side import Stop
     from floe_ingest.engine.workdir import RunFolder
@@ -129,7 +130,7 @@ def load_source(job: SourceJob) -> SourceResult:
         except Exception as error:  # noqa: BLE001 (whatever fails a source becomes its result)
             _raise_if_interrupted(error, job)
             trace.debug("source %s failed", job.request.name, exc_info=True)
-            errors = (_told(error, job),)
+            errors = (attempt.locate(error, _told(error, job)),)
         tables = attempt.tables(failed=bool(errors))
         if errors and any(table.committed for table in tables):
             errors = tuple(_partial(error, tables) for error in errors)
@@ -213,6 +214,7 @@ class _Attempt:
         self._roots: list[str] = []
         self._tables: list[str] = []
         self._tries = 0
+        self._collector: ProgressCollector | None = None
 
     def run(self) -> None:
         """Try once: finish what an earlier try left half loaded, then extract and load the rest."""
@@ -238,6 +240,16 @@ class _Attempt:
                 if refused is None:
                     raise
                 raise refused from error
+
+    def locate(self, error: Exception, told: LoadError) -> LoadError:
+        """Add which resource failed, and after how many rows."""
+        resource = next((pipe for cause in chain(error) if (pipe := getattr(cause, "pipe_name", None))), "")
+        if not resource or self._collector is None:
+            return told
+        table = self._job.destination.table_of(resource)
+        rows = self._collector.rows_of(table)
+        where = f"Resource {resource!r} had given {rows:,} rows by then; none of them is in its table."
+        return replace(told, resource=resource, rows=rows, message=f"{told.message}\n{where}")
 
     def tables(self, *, failed: bool) -> tuple[TableResult, ...]:
         """Return what the tables say of this run, roots first."""
@@ -266,6 +278,7 @@ class _Attempt:
         from floe_ingest.engine.collector import ProgressCollector
 
         job = self._job
+        self._collector = ProgressCollector(job.progress, job.request.name, job.stop)
         return dlt.pipeline(
             job.pipeline_name,
             pipelines_dir=str(job.folder.pipelines),
@@ -278,7 +291,7 @@ class _Attempt:
                 enable_dataset_name_normalization=False,
             ),
             dataset_name=job.destination.namespace,
-            progress=ProgressCollector(job.progress, job.request.name, job.stop),
+            progress=self._collector,
         )
 
     def _known_tables(self, pipeline: Pipeline) -> frozenset[str]:

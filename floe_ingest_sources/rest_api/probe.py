@@ -5,17 +5,17 @@ from __future__ import annotations
 import io
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
-from floe_ingest import FoundResource, SourceCheck, SourceConnectionError
+from floe_ingest import FoundResource, IngestionError, SourceCheck, SourceConnectionError
 from floe_ingest_sources.rest_api.validation import as_document, build
+from floe_ingest_sources.rest_api.wording import clean, said, without_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import requests
 
-    from floe_ingest_sources.rest_api import RestApiConfig
+    from floe_ingest_sources.rest_api.config import RestApiConfig
 
 PROBE_SECONDS = 8.0
 """A little less than what the engine waits, so that the message can say which request did not end."""
@@ -34,8 +34,10 @@ def probe(config: RestApiConfig, name: str) -> SourceCheck:
                 _reach(session, config.client["base_url"])
             found = tuple(_first_page(source.resources[root], root) for root in roots)
         except requests.RequestException as error:
-            raise _said(error, sent[-1] if sent else None, config) from _clean(error)
-    return SourceCheck(found, f"reached {_without_query(config.client['base_url'])}")
+            told = error if error.request is not None or not sent else _about(error, sent[-1])
+            reason = said(told, config.client["base_url"], PROBE_SECONDS)
+            raise SourceConnectionError(reason) from clean(error)
+    return SourceCheck(found, f"reached {without_query(config.client['base_url'])}")
 
 
 def _roots(config: RestApiConfig) -> Iterator[str]:
@@ -70,11 +72,15 @@ def _first_page(resource: Any, name: str) -> FoundResource:
     try:
         records = list(resource.add_limit(1))
     except DltException as error:
+        known: BaseException | None = None
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, requests.RequestException):
                 raise cause from None
+            known = cause if isinstance(cause, IngestionError) else known
             cause = cause.__cause__ or cause.__context__
+        if known is not None:
+            raise known from known.__cause__
         raise
     first = next((record for record in records if isinstance(record, dict)), {})
     return FoundResource(name, tuple(first), None, f"{len(records)} records on the first page")
@@ -94,6 +100,7 @@ def _bounded_session(seconds: float, sent: list[requests.PreparedRequest]) -> re
         sent: receives each request.
     """
     import requests
+    import urllib3
     from requests.adapters import HTTPAdapter
 
     end = time.monotonic() + seconds
@@ -106,6 +113,12 @@ def _bounded_session(seconds: float, sent: list[requests.PreparedRequest]) -> re
                 raise requests.Timeout(request=request)
             options.update(stream=True, timeout=left)
             response = super().send(request, *args, **options)
+            try:
+                return self._read(response, request)
+            except urllib3.exceptions.HTTPError as error:
+                raise requests.exceptions.ChunkedEncodingError(error, request=request) from error
+
+        def _read(self, response: requests.Response, request: Any) -> requests.Response:
             # A server that sends byte after byte never meets a socket's timeout: the clock is looked at.
             body = bytearray()
             while piece := response.raw.read1(65536, decode_content=True):
@@ -122,60 +135,6 @@ def _bounded_session(seconds: float, sent: list[requests.PreparedRequest]) -> re
     return session
 
 
-def _said(
-    error: requests.RequestException, request: requests.PreparedRequest | None, config: RestApiConfig
-) -> SourceConnectionError:
-    import requests
-
-    url = _without_query(str((request and request.url) or config.client["base_url"]))
-    method = (request and request.method) or "GET"
-    if isinstance(error, requests.exceptions.JSONDecodeError):
-        return SourceConnectionError(f"{method} {url} answered with something that is not JSON")
-    if error.response is not None:
-        return SourceConnectionError(
-            f"{method} {url} answered {error.response.status_code} {error.response.reason}."
-            f"{_advice(error.response.status_code)}"
-        )
-    return SourceConnectionError(f"{method} {url} did not answer: {_reason(error)}")
-
-
-def _advice(status: int) -> str:
-    if status in (401, 403):
-        return " Check client.auth."
-    if status == 404:
-        return " Check client.base_url and the resource's endpoint.path."
-    return " Try again later." if status == 429 or status >= 500 else ""
-
-
-def _reason(error: BaseException) -> str:
-    """Return why a request failed, by the system's own words: the library's repeat the whole URL."""
-    import requests
-
-    if isinstance(error, requests.Timeout):
-        return f"no full answer within {PROBE_SECONDS:g} seconds"
-    waiting: list[BaseException] = [error]
-    seen: set[int] = set()
-    while waiting:
-        cause = waiting.pop()
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        seen.add(id(cause))
-        further = [*cause.args, getattr(cause, "reason", None), cause.__context__, cause.__cause__]
-        waiting += [item for item in further if isinstance(item, BaseException) and id(item) not in seen]
-    return type(error).__name__
-
-
-def _clean(error: requests.RequestException) -> requests.RequestException:
-    """Return an error of the same type without the URL, whose query may hold a key."""
-    import requests
-
-    if isinstance(error, requests.exceptions.JSONDecodeError):
-        return requests.exceptions.InvalidJSONError("no JSON")
-    status = getattr(error.response, "status_code", None)
-    return type(error)(f"status {status}" if status else _reason(error), response=error.response)
-
-
-def _without_query(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+def _about(error: requests.RequestException, request: requests.PreparedRequest) -> requests.RequestException:
+    error.request = request
+    return error

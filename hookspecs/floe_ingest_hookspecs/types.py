@@ -219,11 +219,15 @@ class LoadError:
         category: what it calls for.
         type: the exception's class name.
         message: what happened and what to do.
+        resource: the resource that failed; empty where it was none, or is not known.
+        rows: how many of its rows had been read by then, none of which is in its table.
     """
 
     category: ErrorCategory
     type: str
     message: str
+    resource: str = ""
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +313,13 @@ def _source_as_dict(source: SourceResult) -> dict[str, Any]:
             for table in source.tables
         ],
         "errors": [
-            {"category": str(error.category), "type": error.type, "message": error.message}
+            {
+                "category": str(error.category),
+                "type": error.type,
+                "message": error.message,
+                "resource": error.resource,
+                "rows": error.rows,
+            }
             for error in source.errors
         ],
     }
