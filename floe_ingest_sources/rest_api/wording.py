@@ -68,9 +68,10 @@ def clean(error: Exception) -> Exception:
     if not isinstance(error, requests.RequestException):
         return error
     sent = error.request if error.request is not None else getattr(error.response, "request", None)
-    request = requests.PreparedRequest()
-    request.method = getattr(sent, "method", None)
-    request.url = without_query(str(sent.url)) if sent is not None else None
+    request: requests.PreparedRequest | None = None
+    if sent is not None:
+        request = requests.PreparedRequest()
+        request.method, request.url = sent.method, without_query(str(sent.url))
     if isinstance(error, requests.exceptions.JSONDecodeError):
         return requests.exceptions.InvalidJSONError("no JSON", request=request)
     if error.response is None:

@@ -312,19 +312,21 @@ def _source_as_dict(source: SourceResult) -> dict[str, Any]:
             }
             for table in source.tables
         ],
-        "errors": [
-            {
-                "category": str(error.category),
-                "type": error.type,
-                "message": error.message,
-                "resource": error.resource,
-                "rows": error.rows,
-            }
-            for error in source.errors
-        ],
+        "errors": [_error_as_dict(error) for error in source.errors],
     }
     if source.extra:
         document["extra"] = dict(source.extra)
+    return document
+
+
+def _error_as_dict(error: LoadError) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "category": str(error.category),
+        "type": error.type,
+        "message": error.message,
+    }
+    if error.resource:
+        document |= {"resource": error.resource, "rows": error.rows}
     return document
 
 

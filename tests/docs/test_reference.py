@@ -108,6 +108,20 @@ class TestConfiguration:
                 for choice in getattr(field.validation_alias, "choices", ()):
                     assert choice == name or f"`{choice}`" in meanings[name], f"{heading}: {choice}"
 
+    def test_the_page_about_rest_has_the_models_keys_and_dlts_words(self) -> None:
+        from dlt.sources.rest_api.config_setup import AUTH_MAP, PAGINATOR_MAP
+        from dlt.sources.rest_api.typing import RESTAPIConfig
+
+        from floe_ingest_sources.rest_api import RestApiConfig
+
+        keys, parts = tables_in(section(page("docs/rest_api.md"), "Keys"))
+        dlts = set(RESTAPIConfig.__required_keys__ | RESTAPIConfig.__optional_keys__)
+        assert [(code_in(key), whose) for key, whose, _ in keys] == [
+            (name, "dlt" if name in dlts else "ours") for name in RestApiConfig.model_fields
+        ]
+        words = {code_in(part): set(re.findall(r"`([^`]+)`", told)) for part, told in parts}
+        assert words == {"auth": set(AUTH_MAP), "paginator": set(PAGINATOR_MAP)}
+
     def test_every_built_in_type_has_a_section(self) -> None:
         from floe_ingest.plugins import load_plugins
 
