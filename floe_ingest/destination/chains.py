@@ -23,6 +23,7 @@ from floe_ingest.destination.merging import ChildOf, merge_data_files, root_ids
 from floe_ingest.destination.orphans import files_of_loads, only_appended_since, settled_to
 from floe_ingest.destination.rules import key_columns, merge_rule, root_key, row_id
 from floe_ingest.destination.spec import Layout
+from floe_ingest.destination.state import ResourceState
 from floe_ingest.destination.write import WriteTask, WrittenData, write_data_files
 from floe_ingest.errors import CommitConflictError, SchemaError
 
@@ -172,16 +173,20 @@ class ChainLoad:
         return LoadMark(self._load_id, self._client.pipeline_name, self._client.config.run_id)
 
     def _root_commit(self, merge: _Merge | None, planned_on: str | None) -> TableCommit:
+        table = self._client.prepare_load_table(self._root)
+        state = self._client.package_state()
+        resource = table.get("resource")
         mark = replace(
             self._mark(),
-            state=self._client.package_state(),
+            state=state,
+            resource_state=ResourceState.of(state, resource).packed() if state and resource else None,
             settled_to=settled_to() if planned_on is not None else None,
         )
         load = replace(
             self._table_load(self._root, merge),
             mark=mark,
             is_root=True,
-            layout=Layout.from_hints(cast("Mapping[str, Any]", self._client.prepare_load_table(self._root))),
+            layout=Layout.from_hints(cast("Mapping[str, Any]", table)),
             planned_on=planned_on,
             # Where another try of the run is in the root, child tables are to be looked at as well.
             is_done=None if planned_on is None else self._is_this_load,

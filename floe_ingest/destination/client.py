@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 import tempfile
@@ -21,18 +20,18 @@ from dlt.common.destination.exceptions import (
 from dlt.common.json import json as dlt_json
 from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.load_package import load_package_state
-from dlt.common.versioned_state import compress_state, decompress_state
 from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
 from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.destination.catalogs import embedded_catalog, ensure_namespace, open_catalog
 from floe_ingest.destination.jobs import ChainCommitJob, FileJob, InternalTableJob
-from floe_ingest.destination.ledger import stored_state
+from floe_ingest.destination.ledger import LoadMark
 from floe_ingest.destination.meta import MetaTable, StoredSchema
+from floe_ingest.destination.state import keep_state, merge_states, stored_state
 from floe_ingest.errors import CatalogConnectionError, IngestionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     import pyarrow as pa
@@ -190,11 +189,11 @@ class IcebergClient(JobClientBase, WithStateSync):
         states: dict[str, dict[str, Any]] = {}
         for table in meta.root_tables(pipeline_name):
             try:
-                text = stored_state(self.catalog.load_table((*self.namespace, table)), pipeline_name)
+                state = stored_state(self.catalog.load_table((*self.namespace, table)), pipeline_name)
             except NoSuchTableError:
                 continue
-            if text is not None:
-                states[table] = dict(decompress_state(text))
+            if state is not None:
+                states[table] = state
         # Which resource feeds which table matters only where there is something to merge.
         resources = _resources_of_tables(meta) if len(states) > 1 else {}
         return merge_states(states, resources) if states else None
@@ -229,7 +228,15 @@ class IcebergClient(JobClientBase, WithStateSync):
         return [ReferenceFollowupJobRequest(Path(paths[0]).name, paths)] if paths else []
 
     def complete_load(self, load_id: str) -> None:
-        """Remove the load's scratch folder. The snapshots already say that the load is done."""
+        """Keep state that no commit of rows carried, and remove the load's scratch folder."""
+        if (text := self.package_state()) is not None:
+            fed = {
+                str(table["resource"]): name
+                for name, table in self.schema.tables.items()
+                if table.get("resource") and name not in _INTERNAL_TABLES
+            }
+            mark = LoadMark(load_id, self.pipeline_name, self.config.run_id, text)
+            keep_state(self.catalog, self.namespace, fed, mark)
         shutil.rmtree(self.scratch(load_id), ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -242,56 +249,6 @@ class IcebergClient(JobClientBase, WithStateSync):
         exc_tb: TracebackType | None,
     ) -> None:
         """Keep the catalog open: it is shared by the jobs of a load."""
-
-
-def merge_states(states: Mapping[str, dict[str, Any]], resources: Mapping[str, str]) -> StateInfo:
-    """Merge the states that several root tables hold into the state that they prove together.
-
-    The newest one is the base; but where a load committed one table and not another, each resource goes
-    on from what *its* table holds. Where that takes something back, the version is lowered, so that a
-    local state of the same version and with pending packages is not overwritten by it.
-
-    Arguments:
-        states: dlt's pipeline states by root table.
-        resources: the resource that feeds each root table.
-    """
-    from dlt.pipeline.state_sync import generate_pipeline_state_version_hash
-
-    newest = max(states.values(), key=lambda state: int(state["_state_version"]))
-    merged = copy.deepcopy(newest)
-    changed = False
-    for table, state in states.items():
-        resource = resources.get(table)
-        if state is newest or state["_version_hash"] == newest["_version_hash"] or resource is None:
-            continue
-        changed = _take_resource(merged, state, resource) or changed
-    if changed:
-        merged["_state_version"] -= 1
-        merged["_version_hash"] = generate_pipeline_state_version_hash(merged)  # type: ignore[arg-type]
-    return StateInfo(
-        version=merged["_state_version"],
-        engine_version=merged["_state_engine_version"],
-        pipeline_name=merged["pipeline_name"],
-        state=compress_state(merged),  # type: ignore[arg-type]
-        created_at=datetime.now(UTC),
-        version_hash=merged["_version_hash"],
-    )
-
-
-def _take_resource(merged: dict[str, Any], held: Mapping[str, Any], resource: str) -> bool:
-    """Put one resource's state as ``held`` has it into ``merged``; return whether that changed it."""
-    changed = False
-    for name, source in merged.get("sources", {}).items():
-        resources = source.setdefault("resources", {})
-        mine = held.get("sources", {}).get(name, {}).get("resources", {}).get(resource)
-        if resources.get(resource) == mine:
-            continue
-        changed = True
-        if mine is None:
-            resources.pop(resource, None)
-        else:
-            resources[resource] = mine
-    return changed
 
 
 def _resources_of_tables(meta: MetaTable) -> dict[str, str]:

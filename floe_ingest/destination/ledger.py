@@ -41,6 +41,7 @@ class LoadMark:
         pipeline: the pipeline's name.
         run_id: names the logical execution; None outside the engine.
         state: the pipeline's state as dlt compresses it; None where it did not change.
+        resource_state: the part of it that the table's rows brought forward, see ``ResourceState.packed``.
         root_snapshot: on a child table whose rows depend on the root's: the root's snapshot that they were
             planned against, see ``snapshot_key``.
         settled_to: on a root with child tables: what child rows of loads before this instant (milliseconds)
@@ -51,6 +52,7 @@ class LoadMark:
     pipeline: str
     run_id: str | None = None
     state: str | None = None
+    resource_state: str | None = None
     root_snapshot: str | None = None
     settled_to: int | None = None
 
@@ -63,8 +65,8 @@ class LoadMark:
         keys = {LOAD_ID: self.load_id, PIPELINE: self.pipeline, VERSION: __version__, ROWS: str(rows)}
         if self.run_id:
             keys[RUN_ID] = self.run_id
-        if self.state is not None and len(self.state) <= _STATE_IN_SUMMARY:
-            keys[STATE] = self.state
+        if self.resource_state is not None and len(self.resource_state) <= _STATE_IN_SUMMARY:
+            keys[STATE] = self.resource_state
         if self.root_snapshot is not None:
             keys[ROOT_SNAPSHOT] = self.root_snapshot
         return keys
@@ -84,7 +86,7 @@ class LoadMark:
             record["root-snapshot-id"] = self.root_snapshot
         if self.settled_to is not None:
             record["children-settled-to"] = self.settled_to
-        return {_record_key(self.pipeline): json.dumps(record)}
+        return record_property(self.pipeline, record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,11 @@ def snapshot_key(table: Table | None) -> str:
     """Return what tells two states of a table's rows apart: its snapshot's id, or that there is none."""
     snapshot_id = table.metadata.current_snapshot_id if table is not None else None
     return str(snapshot_id) if snapshot_id is not None else "none"
+
+
+def record_property(pipeline: str, record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the table property that holds a record."""
+    return {_record_key(pipeline): json.dumps(record)}
 
 
 def read_record(metadata: TableMetadata, pipeline: str) -> dict[str, Any] | None:
@@ -185,19 +192,6 @@ def record_is_current(metadata: TableMetadata, record: Mapping[str, Any]) -> boo
     if current is None:
         return False
     return (current.sequence_number or 0) >= int(record["sequence-number"])
-
-
-def stored_state(table: Table, pipeline: str) -> str | None:
-    """Return the state that a table's current snapshot holds for a pipeline, as dlt compresses it."""
-    record = read_record(table.metadata, pipeline)
-    if record and record_is_current(table.metadata, record):
-        state: str | None = record["state"]
-        return state
-    for snapshot in ancestry(table.metadata):
-        summary = snapshot.summary.additional_properties if snapshot.summary else {}
-        if summary.get(PIPELINE) == pipeline and STATE in summary:
-            return summary[STATE]
-    return None
 
 
 def _is_same(
