@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         SchemaError,
         SourceConfigurationError,
         SourceConnectionError,
+        StorageError,
     )
     from floe_ingest_hookspecs import (
         Attachment,
@@ -99,6 +100,7 @@ _ERRORS = (
     "SchemaError",
     "SourceConfigurationError",
     "SourceConnectionError",
+    "StorageError",
 )
 _HOME = {
     **dict.fromkeys(_CONTRACT, "floe_ingest_hookspecs"),
@@ -158,6 +160,7 @@ __all__ = [
     "SourceRequest",
     "SourceResult",
     "SourceType",
+    "StorageError",
     "TableResult",
     "__version__",
     "cursor_window",

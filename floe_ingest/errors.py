@@ -17,6 +17,7 @@
     ├── CatalogConnectionError          transient unless its cause says otherwise
     ├── SchemaError                     permanent   data and table do not fit; the difference is spelled out
     ├── MergeKeyError                   permanent   rows without a key cannot be merged
+    ├── StorageError                    permanent   a disk is full, or a folder cannot be written
     └── CommitConflictError             transient   the table changed under a load more often than allowed
 
 A message says what happened, with the value at hand, and what to do. It never holds a secret.
@@ -24,6 +25,8 @@ A message says what happened, with the value at hand, and what to do. It never h
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -139,6 +142,34 @@ class MergeKeyError(IngestionError):
     """Rows of a load have no value in a key column, so they cannot be merged."""
 
 
+class StorageError(IngestionError):
+    """A disk is full, or a folder or file cannot be written."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> StorageError | None:
+        """Return what an error of the operating system or of SQLite says of storage; None for any other.
+
+        The codes are those of errno(3) and of https://www.sqlite.org/rescode.html.
+        """
+        again = "Then run again: what is committed stays, and the rest is loaded."
+        code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+        if code is not None:
+            if code & 0xFF == sqlite3.SQLITE_FULL:
+                return cls(f"No space is left for the catalog's database. Free some. {again}")
+            if code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+                return cls(f"The catalog's database cannot be written. Permit it. {again}")
+            return None
+        if not isinstance(error, OSError):
+            return None
+        where = error.filename2 or error.filename
+        at = f" at {where}" if where is not None else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return cls(f"No space is left{at} ({error.strerror}). Free some. {again}")
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return cls(f"Nothing can be written{at} ({error.strerror}). Permit it. {again}")
+        return None
+
+
 class CommitConflictError(IngestionError):
     """The table changed under a load more often than allowed."""
 
@@ -164,4 +195,5 @@ __all__ = [
     "SchemaError",
     "SourceConfigurationError",
     "SourceConnectionError",
+    "StorageError",
 ]

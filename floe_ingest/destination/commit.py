@@ -14,7 +14,7 @@ from floe_ingest.destination.spec import FORMAT_VERSION, WRITABLE_VERSIONS, Layo
 from floe_ingest.destination.staged import StagedTransaction
 from floe_ingest.destination.variants import Resolved, TypeContract, resolve
 from floe_ingest.destination.write import WrittenData, remove_data_files
-from floe_ingest.errors import CommitConflictError, SchemaError
+from floe_ingest.errors import CommitConflictError, SchemaError, StorageError
 from floe_ingest_hookspecs import __version__
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ class TableCommit:
             CommitConflictError: the table changed under every attempt.
             RootMovedError: the table is not what its children were planned against.
             SchemaError: the load does not fit the table. Nothing was written.
+            StorageError: a disk is full, or a folder cannot be written.
         """
         try:
             for attempt in Retrying(
@@ -205,6 +206,8 @@ class TableCommit:
             # The answer was lost, so the commit may have landed. The next attempt looks for it; a commit
             # that lands later still finds that the ref has moved on, and fails.
             self._outcome_open = True
+            if (storage := StorageError.of(error)) is not None:
+                raise storage from error
             raise _LookAgainError from error
         self._written = None
         for change in self._changes:

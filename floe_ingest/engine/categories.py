@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from floe_ingest.errors import IngestionError, MissingPackageError, PluginHookError
+from floe_ingest.errors import IngestionError, MissingPackageError, PluginHookError, StorageError
 from floe_ingest.redaction import redact
 from floe_ingest_hookspecs import ErrorCategory, LoadError
 
@@ -85,6 +85,7 @@ def categorize(error: BaseException, plugins: Plugins, context: RunContext) -> E
 def describe(error: BaseException, category: ErrorCategory) -> LoadError:
     """Return a failure as results report it: the cause that tells most, without secrets."""
     told = most_telling(error)
+    told = StorageError.of(told) or told
     message = str(told).strip() or repr(told)
     return LoadError(category, type(told).__name__, redact(message))
 

@@ -24,7 +24,7 @@ from floe_ingest.engine.check import told_missing
 from floe_ingest.engine.loading import SourceJob, load_source
 from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.side_by_side import Stop, cores, side_by_side
-from floe_ingest.engine.workdir import new_run_id, run_folder
+from floe_ingest.engine.workdir import new_run_id, run_folder, storage_errors
 from floe_ingest.errors import (
     ConfigProblem,
     ConfigurationError,
@@ -187,7 +187,8 @@ def _work_root(config: DltIngestionConfig) -> Iterator[Path]:
     """Give the folder of working folders; one for this run alone where there is no file to keep it by."""
     if config.path is not None:
         root = config.folder / WORK_FOLDER
-        root.mkdir(mode=0o700, exist_ok=True)
+        with storage_errors():
+            root.mkdir(mode=0o700, exist_ok=True)
         yield root
         return
     root = Path(tempfile.mkdtemp(prefix="floe-ingest-"))

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from floe_ingest.errors import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -59,6 +61,21 @@ def new_run_id() -> str:
 
 
 @contextmanager
+def storage_errors() -> Iterator[None]:
+    """Tell a full disk or a folder that cannot be written as what it is.
+
+    Raises:
+        StorageError: from an OSError that says so.
+    """
+    try:
+        yield
+    except OSError as error:
+        if (storage := StorageError.of(error)) is not None:
+            raise storage from error
+        raise
+
+
+@contextmanager
 def run_folder(root: Path, source: str, run_id: str | None, fallback: str) -> Iterator[RunFolder]:
     """Take the folder of a run, for as long as the context lasts.
 
@@ -69,10 +86,14 @@ def run_folder(root: Path, source: str, run_id: str | None, fallback: str) -> It
         source: the source's name.
         run_id: the id that was asked for; None takes up an unfinished run if there is one.
         fallback: the id of a new run.
+
+    Raises:
+        StorageError: the folder cannot be made.
     """
     home = root / source
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path, resumed, handle = _take(home, run_id, fallback)
+    with storage_errors():
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path, resumed, handle = _take(home, run_id, fallback)
     try:
         yield RunFolder(path, path.name, resumed)
     except BaseException:
