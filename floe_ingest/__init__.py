@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from floe_ingest.config import DltIngestionConfig, load_config
+    from floe_ingest.dataplane.scan import scan_batches
     from floe_ingest.destination.factory import iceberg
     from floe_ingest.engine import cursor_window, run
     from floe_ingest.errors import (
@@ -110,6 +111,7 @@ _HOME = {
     "cursor_window": "floe_ingest.engine",
     "run": "floe_ingest.engine",
     "iceberg": "floe_ingest.destination.factory",
+    "scan_batches": "floe_ingest.dataplane.scan",
 }
 
 
@@ -168,4 +170,5 @@ __all__ = [
     "iceberg",
     "load_config",
     "run",
+    "scan_batches",
 ]

@@ -36,18 +36,19 @@ def columns_argument(types: dict[str, str]) -> str:
     return "{" + ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items()) + "}"
 
 
-def text_as(column: str, kind: str) -> str:
+def text_as(column: str, kind: str, text: str | None = None) -> str:
     """Return an expression that turns the text column ``column`` into ``kind`` without any loss.
 
     Arguments:
         column: the column's name, unquoted.
         kind: a DuckDB type.
+        text: an expression that gives the text; the column itself by default.
 
     Returns:
         An expression. At run time it raises where ``kind`` cannot hold the text exactly.
     """
-    name = identifier(column)
-    shape = _shape(kind.strip().upper())
+    name = text or identifier(column)
+    shape = shape_of(kind.strip().upper())
     if shape is None:
         return f"CAST({name} AS {kind})"
     pattern = literal(rf"\s*{shape}\s*")
@@ -65,7 +66,8 @@ def guarded(expression: str, condition: str, message: str, value: str = "''") ->
     return f"CASE WHEN {condition} THEN {expression} ELSE error({literal(message)} || {value}) END"
 
 
-def _shape(kind: str) -> str | None:
+def shape_of(kind: str) -> str | None:
+    """Return the regular expression of texts that a DuckDB type holds exactly; None where any cast does."""
     if kind in _INTEGERS:
         return r"[+-]?\d+"
     if match := _DECIMAL.fullmatch(kind):

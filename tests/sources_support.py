@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from floe_ingest import BulkScan, SourceRequest
 from floe_ingest.dataplane.connection import DataPlaneSettings
-from floe_ingest.dataplane.scan import open_scan
+from floe_ingest.dataplane.scan import open_scan, stopped_on_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,8 @@ def landed(source: Any) -> dict[str, pa.Table]:
 
     found: dict[str, list[pa.Table]] = {}
     for name, item in items_of(source):
-        found.setdefault(name, []).append(_run(item) if isinstance(item, BulkScan) else item)
+        for table in _run(item) if isinstance(item, BulkScan) else [item]:
+            found.setdefault(name, []).append(table)
     return {name: pa.concat_tables(tables) for name, tables in found.items()}
 
 
@@ -57,13 +58,26 @@ def extracted(source: Any, folder: Path) -> Any:
     import dlt
 
     for resource in source.resources.values():
-        resource.add_map(lambda item: _run(item) if isinstance(item, BulkScan) else item)
+        resource.add_yield_map(lambda item: _run(item) if isinstance(item, BulkScan) else [item])
     pipeline = dlt.pipeline("extracting", pipelines_dir=str(folder / "pipelines"), destination="filesystem")
     pipeline.extract(source)
     return pipeline.default_schema
 
 
-def _run(scan: BulkScan) -> pa.Table:
+def _run(scan: BulkScan) -> Iterator[Any]:
+    """Yield what a scan gives, and what it gives otherwise where it stops on its data."""
+    try:
+        table = _result(scan)
+    except Exception as error:
+        if scan.otherwise is None or not stopped_on_data(error):
+            raise
+        for item in scan.otherwise(error):
+            yield from _run(item) if isinstance(item, BulkScan) else [item]
+    else:
+        yield table
+
+
+def _result(scan: BulkScan) -> pa.Table:
     with open_scan(scan, DataPlaneSettings()) as opened:
         names = {name: '"' + name.replace('"', '""') + '"' for name in opened.types}
         columns = ", ".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,8 +154,8 @@ def copy_to_parquet(
     Raises:
         duckdb.Error: the query failed, or a value does not fit its column.
     """
-    target = folder / uuid.uuid4().hex  # COPY refuses a folder that holds files
-    target.mkdir(parents=True)
+    home = target = folder / uuid.uuid4().hex  # COPY refuses a folder that holds files
+    home.mkdir(parents=True)
     clauses = [
         "FORMAT parquet",
         f"COMPRESSION {options.compression}",
@@ -182,7 +183,11 @@ def copy_to_parquet(
         if options.parallel:
             clauses.append("PER_THREAD_OUTPUT true")
     sql = f"COPY ({select}) TO {literal(str(target))} ({', '.join(clauses)})"
-    rows = connection.execute(sql, list(parameters)).fetchall()
+    try:
+        rows = connection.execute(sql, list(parameters)).fetchall()
+    except Exception:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
     files = [
         WrittenFile(Path(name), int(count), int(size), int(keys[partition_by]) if partition_by else 0)
         for name, count, size, _, _, keys in rows

@@ -47,6 +47,7 @@ _CAST = {
     '"null"': "VARCHAR",
     "uuid": "VARCHAR",
 }
+_BATCH_ROWS = 20_000
 _FINITE = frozenset({"DATE", "TIMESTAMP", "TIMESTAMPTZ"})
 
 
@@ -157,6 +158,14 @@ def _cut_to_microseconds(value: str) -> str:
     return f"CASE WHEN isfinite({value}) THEN make_timestamp({micros}) ELSE CAST({value} AS TIMESTAMP) END"
 
 
+def stopped_on_data(error: Exception) -> bool:
+    """Tell whether a query stopped on a value or a line that it read, and not on the machine."""
+    import duckdb
+
+    about_data = (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException)
+    return isinstance(error, about_data)
+
+
 @contextmanager
 def open_scan(scan: BulkScan, settings: DataPlaneSettings) -> Iterator[OpenScan]:
     """Attach the databases of a scan and look up its columns. Everything is closed at the end.
@@ -178,3 +187,25 @@ def open_scan(scan: BulkScan, settings: DataPlaneSettings) -> Iterator[OpenScan]
                 f"The query of {scan.origin} gives {', '.join(names)} more than once. Name them apart."
             )
         yield OpenScan(connection, scan, types, {name: str(kind) for name, kind in found})
+
+
+def scan_batches(scan: BulkScan, settings: DataPlaneSettings | None = None) -> Iterator[pa.RecordBatch]:
+    """Run a scan and yield its result as Arrow, for a source that has to look before it reads.
+
+    Arguments:
+        scan: from a source. Its columns come as DuckDB has them, not cast to what Iceberg has.
+        settings: memory, and where to spill.
+
+    Raises:
+        ValueError: the query stopped on its data; with DuckDB's words.
+        duckdb.Error: anything else that stopped it.
+    """
+    with connect(settings or DataPlaneSettings(), ordered=scan.ordered) as connection:
+        for attachment in scan.attach:
+            attach(connection, attachment)
+        try:
+            yield from connection.execute(scan.select, list(scan.parameters)).to_arrow_reader(_BATCH_ROWS)
+        except Exception as error:
+            if stopped_on_data(error):
+                raise ValueError(str(error)) from error
+            raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from floe_ingest.dataplane.copy import FileOptions
-from floe_ingest.dataplane.scan import open_scan
+from floe_ingest.dataplane.scan import open_scan, stopped_on_data
 from floe_ingest.engine.contracts import Fitted, fit
 from floe_ingest.errors import PluginLoadError, SchemaError
 from floe_ingest_hookspecs import BulkScan
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from floe_ingest.config import SchemaContract
     from floe_ingest.dataplane.columns import Column
     from floe_ingest.dataplane.connection import DataPlaneSettings
+    from floe_ingest.dataplane.copy import WrittenFile
     from floe_ingest.dataplane.scan import OpenScan
     from floe_ingest.engine.cursors import CursorReading
 
@@ -57,16 +58,42 @@ class BulkLanding:
     settings: DataPlaneSettings
     reading: CursorReading | None = None
 
-    def __call__(self, item: Any, meta: Any = None) -> Any:  # noqa: ARG002 (dlt passes both)
+    def __call__(self, item: Any, meta: Any = None) -> Any:
         """Return what dlt's pipe goes on with; called once for each item that a resource yields."""
         if isinstance(item, BulkScan):
             return self._land(item)
-        return item if self.reading is None else self._new_of(item, self.reading)
+        if self.reading is None or self._is_of_another_table(meta):
+            return item
+        return self._new_of(item, self.reading)
+
+    def _is_of_another_table(self, meta: Any) -> bool:
+        """Tell whether an item goes to a table beside the resource's own, which has no cursor."""
+        hints = getattr(meta, "hints", None) or {}
+        return hints.get("table_name", self.table) != self.table
 
     def _land(self, scan: BulkScan) -> Iterator[Any]:
         import dlt
 
-        scan = replace(scan, ordered=scan.ordered or self.in_order())
+        try:
+            schema, files = self._write(replace(scan, ordered=scan.ordered or self.in_order()))
+        except Exception as error:
+            if scan.otherwise is None or not stopped_on_data(error):
+                raise
+            for item in scan.otherwise(error):
+                if isinstance(item, BulkScan):
+                    yield from self._land(item)
+                else:
+                    yield item
+            return
+        self.hint(_zoneless(schema))
+        empty = schema.empty_table()
+        if not files:
+            # dlt creates the table from an item without rows.
+            yield empty
+        for file in files:
+            yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, hints=empty)
+
+    def _write(self, scan: BulkScan) -> tuple[pa.Schema, Sequence[WrittenFile]]:
         with open_scan(scan, self.settings) as opened:
             if cut := opened.with_nanoseconds():
                 log.warning(
@@ -86,13 +113,7 @@ class BulkLanding:
             files = new.write(columns, origins, self.folder, options, fitted.lenient)
             if files and self.reading is not None:
                 self.reading.landed(new, [file.path for file in files], origins)
-        self.hint(_zoneless(schema))
-        empty = schema.empty_table()
-        if not files:
-            # dlt creates the table from an item without rows.
-            yield empty
-        for file in files:
-            yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, hints=empty)
+        return schema, files
 
     def _new_of(self, item: Any, reading: CursorReading) -> Any:
         import pyarrow as pa

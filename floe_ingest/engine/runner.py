@@ -229,6 +229,7 @@ def _run_source(run: _Run, source: SourceConfig, request: SourceRequest) -> Sour
 def _load(run: _Run, source: SourceConfig, request: SourceRequest) -> SourceResult:
     try:
         with run_folder(run.root, request.name, run.run_id, run.context.run_id) as folder:
+            request = replace(request, work_folder=folder.scratch / "source")
             if folder.resumed:
                 log.warning("an unfinished run is gone on with", source=request.name, run_id=folder.run_id)
             job = SourceJob(

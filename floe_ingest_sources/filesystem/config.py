@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, Secret, field_validator, model_validator
 
-Format = Literal["parquet", "csv", "jsonl"]
+Format = Literal["parquet", "csv", "jsonl", "arrow"]
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 _TYPE = re.compile(
@@ -49,6 +49,10 @@ class CsvOptions(BaseModel):
         "01/02/2024 stays text, since nobody can tell its month.",
         examples=["%d/%m/%Y"],
     )
+    decimal: Literal[".", ","] = Field(
+        default=".",
+        description="What stands before the fraction of a number. With a comma, `delimiter` is another.",
+    )
     types: dict[str, str] = Field(
         default_factory=dict,
         description="DuckDB types of columns, by name; they replace what the values look like.",
@@ -64,7 +68,7 @@ class CsvOptions(BaseModel):
                     f"column {column!r} cannot have the type {kind!r}; use BOOLEAN, SMALLINT, INTEGER, "
                     f"BIGINT, DOUBLE, DECIMAL(p,s), VARCHAR, DATE, TIME, TIMESTAMP, TIMESTAMPTZ or UUID"
                 )
-        return {column: kind.strip().upper() for column, kind in types.items()}
+        return {column: re.sub(r"\s", "", kind).upper() for column, kind in types.items()}
 
     @field_validator("date_format")
     @classmethod
@@ -87,11 +91,13 @@ class CsvOptions(BaseModel):
         return names
 
     @model_validator(mode="after")
-    def _names_without_header(self) -> Self:
+    def _distinct_signs(self) -> Self:
         if not self.header and self.names is None:
             raise ValueError("header: false needs names: [...], one for each column")
         if self.quote == self.delimiter:
             raise ValueError(f"quote and delimiter are both {self.quote!r}; they must differ")
+        if self.decimal == self.delimiter:
+            raise ValueError(f"decimal and delimiter are both {self.decimal!r}; they must differ")
         return self
 
 
@@ -100,9 +106,11 @@ class ReaderOptions(BaseModel):
 
     model_config = _MODEL
 
-    filename: bool = Field(default=False, description="Add a column `filename`: the file of each row.")
+    filename: bool = Field(
+        default=False, description="Add a column `filename`: path or URL of the file of each row."
+    )
     hive_partitioning: bool = Field(
-        default=False, description="Add a column for each `key=value` folder of a file's path, as text."
+        default=False, description="Add a column for each `key=value` folder below `bucket_url`, as text."
     )
     binary_as_string: bool = Field(
         default=False, description="Parquet: read binary columns without a logical type as text."
@@ -122,9 +130,9 @@ class FilesystemConfig(BaseModel):
     bucket_url: str = Field(
         validation_alias=AliasChoices("bucket_url", "path"),
         min_length=1,
-        description="The folder: a path (relative ones are relative to the configuration file) or a "
-        "file:// URL. May also be written `path`.",
-        examples=["data", "/srv/exports"],
+        description="The folder: a path (relative ones are relative to the configuration file) or a URL: "
+        "file, s3, gs, az, abfss, http, https, and what else fsspec knows. May also be written `path`.",
+        examples=["data", "/srv/exports", "s3://lake/exports"],
     )
     file_glob: str = Field(
         default="*",
@@ -141,16 +149,46 @@ class FilesystemConfig(BaseModel):
         "resource that is called as the source.",
         examples=[{"orders": "orders*.csv", "events": "events/*.jsonl"}],
     )
-    format: Literal["auto", "parquet", "csv", "jsonl"] = Field(
-        default="auto",
-        description="Of all files; auto goes by .parquet, .csv, .jsonl, .ndjson (and .gz, .zst).",
+    format: Literal["auto", "parquet", "csv", "jsonl", "arrow"] = Field(
+        default="auto", description="Of all files; auto goes by each file's ending."
     )
     csv: CsvOptions = Field(default_factory=CsvOptions, description="How CSV files are written.")
+    nested: Literal["native", "tables", "json"] = Field(
+        default="native",
+        description="What objects and lists in JSON become: nested columns, child tables, or JSON text.",
+    )
+    on_bad_row: Literal["fail", "skip"] = Field(
+        default="fail",
+        description="What a CSV row or JSON line that cannot be read does: stop the load, or go to the table "
+        "`<table>__rejected` with file, line and reason.",
+    )
+    incremental: Literal["none", "modified"] = Field(
+        default="none",
+        description="`none` reads every file in every load; `modified` only files that are new or changed "
+        "since the last load, by modification time, name and size.",
+    )
+    lookback_seconds: int = Field(
+        default=0,
+        ge=0,
+        description="With `incremental: modified`: how much older than the newest loaded file a file may be "
+        "that arrives late.",
+    )
+    allow_empty: bool = Field(
+        default=False, description="Whether a glob may match none of the files that are there."
+    )
+    file_columns: tuple[Literal["_file_name", "_file_modified"], ...] = Field(
+        default=(),
+        description="Further columns: the file of each row, relative to the folder, and when it was changed.",
+        examples=[["_file_name", "_file_modified"]],
+    )
     reader_options: ReaderOptions = Field(
         default_factory=ReaderOptions, description="Further columns and such."
     )
-    storage_options: dict[str, SecretStr] = Field(
-        default_factory=dict, description="Credentials of object storage. Not supported yet."
+    storage_options: Secret[dict[str, Any]] | None = Field(
+        default=None,
+        description="Arguments of the fsspec file system: credentials, endpoint. Without credentials in it, "
+        "those of dlt's configuration are taken, then those of the environment.",
+        examples=[{"key": "${S3_KEY}", "secret": "${S3_SECRET}", "endpoint_url": "http://127.0.0.1:9000"}],
     )
 
     @model_validator(mode="before")
@@ -163,7 +201,17 @@ class FilesystemConfig(BaseModel):
         return data
 
     @model_validator(mode="after")
-    def _one_way_to_choose_files(self) -> Self:
+    def _options_that_go_together(self) -> Self:
         if self.tables is not None and "file_glob" in self.model_fields_set:
             raise ValueError("tables has a glob for each resource; leave file_glob out")
+        if self.lookback_seconds and self.incremental == "none":
+            raise ValueError("lookback_seconds counts with incremental: modified alone")
+        if self.nested == "tables" and (self.file_columns or self.reader_options.model_fields_set):
+            raise ValueError(
+                "nested: tables has no further columns; leave file_columns and reader_options out"
+            )
         return self
+
+    def storage_arguments(self) -> dict[str, Any]:
+        """Return ``storage_options`` with its secrets."""
+        return dict(self.storage_options.get_secret_value()) if self.storage_options is not None else {}

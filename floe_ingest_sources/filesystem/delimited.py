@@ -1,9 +1,12 @@
 """CSV files as one scan.
 
 DuckDB's own detection is not used: on a wrong delimiter it takes whole lines for one column, on ragged
-files it may take a row for the header, it reads ambiguous dates day first and long numbers as doubles. The
-files are parsed once by Arrow, in bounded memory, which finds ragged rows, cut-off archives and the type of
-every column; DuckDB then gets every file's exact columns.
+files it may take a row for the header, it reads ambiguous dates day first and long numbers as doubles; and
+its ``columns`` go by position, so files with their columns in another order would load wrongly. Each file's
+header tells its columns here, and a sample of the files the types.
+
+The scan holds every value against these types (``csv_types``). Where one does not fit, or a row is broken,
+every value is looked at (``csv_look``), and the rows are read by the types that all of them have.
 """
 
 from __future__ import annotations
@@ -12,132 +15,207 @@ import codecs
 import csv
 import io
 from collections import defaultdict
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import BulkScan, SourceConfigurationError
 from floe_ingest_sources._resources import listed, nearest
-from floe_ingest_sources._sql import (
-    boolean,
-    call,
-    columns_argument,
-    identifier,
-    literal,
-    select_from,
-    text_as,
-)
-from floe_ingest_sources.filesystem.files import blocks, compression_of, duckdb_path, unreadable
+from floe_ingest_sources._sql import boolean, call, columns_argument, identifier, literal, select_from
+from floe_ingest_sources.filesystem.csv_lines import rows_of
+from floe_ingest_sources.filesystem.csv_look import CsvFile, look, not_decodable
+from floe_ingest_sources.filesystem.csv_types import seen_as, settled_as
+from floe_ingest_sources.filesystem.files import duckdb_path, unreadable
 from floe_ingest_sources.filesystem.text_types import TextColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from floe_ingest_sources.filesystem.config import CsvOptions, ReaderOptions
+    from floe_ingest_sources.filesystem.config import CsvOptions
     from floe_ingest_sources.filesystem.files import FileGroup
+    from floe_ingest_sources.filesystem.rejected import Rejects
 
-_BLOCK = 1 << 24
+_HEADER = 1 << 16
+_LONGEST_HEADER = 1 << 24
+_SAMPLE = 1 << 19
+_SAMPLED_FILES = 32
+_MANY_READS = 64
 
 
 def scan_csv(
-    group: FileGroup, options: CsvOptions, reader: ReaderOptions, further: tuple[str, ...]
-) -> BulkScan | None:
-    """Return the scan over the files of a group; None where no file has a row.
+    group: FileGroup,
+    options: CsvOptions,
+    further: tuple[str, ...],
+    file_column: str | None,
+    kept: Callable[[], Path],
+    rejects: Rejects | None,
+    *,
+    ordered: bool,
+) -> Iterator[Any]:
+    """Yield the scan over the files of a group.
 
     Arguments:
         group: the files.
         options: how they are written.
-        reader: options of the reader.
-        further: names of columns that the reader adds (file name, partition folders).
+        further: names of columns that are added later (file name, partition folders).
+        file_column: the column that shall tell each row's file; None for none.
+        kept: gives an empty folder for rows that were looked at.
+        rejects: takes rows that cannot be read; None where such a row stops the load.
+        ordered: whether the rows have to come in the order of the files.
 
     Raises:
-        SourceConfigurationError: a header or row does not fit; names the file.
+        SourceConfigurationError: a header does not fit; names the file.
         SourceConnectionError: a file cannot be read.
     """
-    headers = {file: header_of(file, options) for file in group.files}
-    names = _all_names(headers, further)
+    files = [
+        CsvFile(path, group.shown(path), header_of(path, group.shown(path), options)) for path in group.files
+    ]
+    names = _all_names(files, further)
     _known(options, names)
-    states = {name: TextColumn(date_format=options.date_format) for name in names}
-    rows = sum(_look(file, header, options, states) for file, header in headers.items())
-    if rows == 0:
-        return None
+
+    def all_values(_: Exception | None = None) -> Iterator[Any]:
+        return _looked_at(group, files, names, options, file_column, kept, rejects)
+
+    sampled = _sample(files, names, options)
+    reads = _reads(files, ordered=ordered)
+    if sampled is None or len(reads) > _MANY_READS:
+        yield from all_values()
+        return
+    if not any(state.seen for state in sampled.values()) and not options.types.keys() >= set(names):
+        # Without a value the types are not known, and a guess would be the table's for ever.
+        if len(files) <= _SAMPLED_FILES and all(_is_bare(file, options) for file in files):
+            return
+        yield from all_values()
+        return
+    chosen = [seen_as(name, sampled[name].kind, options, seen=sampled[name].seen) for name in names]
+    chosen += [identifier(file_column)] if file_column else []
+    united = " UNION ALL BY NAME ".join(_read(header, options, file_column) for header, _ in reads)
+    yield BulkScan(
+        select_from(chosen, f"({united})"),
+        tuple(paths for _, paths in reads),
+        origin=group.origin,
+        otherwise=all_values,
+    )
+
+
+def _reads(files: list[CsvFile], *, ordered: bool) -> list[tuple[tuple[str, ...], list[str]]]:
+    """Return which files can be read at once, since they have the same header: in order, if need be."""
+    if ordered:
+        return [
+            (header, [duckdb_path(file.path) for file in run])
+            for header, run in groupby(files, key=lambda file: file.header)
+        ]
     by_header: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for file, header in headers.items():
-        by_header[header].append(duckdb_path(file))
-    reads = " UNION ALL BY NAME ".join(_read(header, options, reader) for header in by_header)
-    chosen = [_expression(name, states[name].kind, options) for name in names]
-    chosen += [identifier(name) for name in further]
-    return BulkScan(select_from(chosen, f"({reads})"), tuple(by_header.values()), origin=group.origin)
+    for file in files:
+        by_header[file.header].append(duckdb_path(file.path))
+    return list(by_header.items())
 
 
-def header_of(file: Path, options: CsvOptions) -> tuple[str, ...]:
+def _is_bare(file: CsvFile, options: CsvOptions) -> bool:
+    """Tell whether a file has no row below its header."""
+    return next(rows_of(file.path, options, len(file.header)), None) is None
+
+
+def header_of(file: Path, shown: str, options: CsvOptions) -> tuple[str, ...]:
     """Return the names of a file's columns.
 
     Raises:
         SourceConfigurationError: the file is empty, or its header cannot be one.
         SourceConnectionError: it cannot be read.
     """
-    first = _first_row(file, options)
+    try:
+        with file.open("rb") as stream:
+            return header_in(stream.read, shown, options)
+    except OSError as error:
+        raise unreadable(shown, error) from error
+
+
+def header_in(read: Callable[[int], bytes], shown: str, options: CsvOptions) -> tuple[str, ...]:
+    """Return the names of the columns of a file that is being read from its beginning.
+
+    Arguments:
+        read: gives up to so many bytes more, and none at the end.
+        shown: what messages call the file.
+        options: how it is written.
+
+    Raises:
+        SourceConfigurationError: see ``header_of``.
+    """
+    first = _first_row(read, shown, options)
     if not first:
-        raise SourceConfigurationError(f"{file} is empty: a CSV file needs at least its header line")
-    _one_delimiter(file, first, options)
+        raise SourceConfigurationError(f"{shown} is empty: a CSV file needs at least its header line")
+    _one_delimiter(shown, first, options)
     names = options.names or tuple(first)
     if len(names) != len(first):
         raise SourceConfigurationError(
-            f"csv.names has {len(names)} names, and the first line of {file} has {len(first)} fields"
+            f"csv.names has {len(names)} names, and the first line of {shown} has {len(first)} fields"
         )
     seen: set[str] = set()
     for position, name in enumerate(names, start=1):
         if not name.strip():
             raise SourceConfigurationError(
-                f"{file}: column {position} has no name. Correct the header, or give csv.names"
+                f"{shown}: column {position} has no name. Correct the header, or give csv.names"
             )
         if name.casefold() in seen:
             raise SourceConfigurationError(
-                f"{file}: the header has {name!r} twice (letter case does not count). "
+                f"{shown}: the header has {name!r} twice (letter case does not count). "
                 f"Correct it, or give csv.names"
             )
         seen.add(name.casefold())
     return names
 
 
-def _first_row(file: Path, options: CsvOptions) -> list[str]:
+def _first_row(read: Callable[[int], bytes], shown: str, options: CsvOptions) -> list[str]:
     encoding = "utf-8-sig" if options.encoding == "utf-8" else options.encoding
     decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        text = decoder.decode(next(iter(blocks(file)), b""))
-    except UnicodeDecodeError as error:
-        raise _not_decodable(file, options, error) from error
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=options.delimiter, quotechar=options.quote)
-    return next((row for row in lines if row), [])
+    text, size = "", 0
+    while size < _LONGEST_HEADER:
+        block = read(_HEADER)
+        size += len(block)
+        try:
+            text += decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            raise not_decodable(shown, options, error) from error
+        # A quoted name may hold a line break: the first row is whole once a second one follows, or the end.
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=options.delimiter, quotechar=options.quote)
+        found = [row for row, _ in zip((row for row in rows if row), range(2), strict=False)]
+        if not block or len(found) == 2:
+            return found[0] if found else []
+    raise SourceConfigurationError(f"{shown} has no line that ends within {_LONGEST_HEADER >> 20} MB")
 
 
-def _one_delimiter(file: Path, first: list[str], options: CsvOptions) -> None:
+def _one_delimiter(shown: str, first: list[str], options: CsvOptions) -> None:
     if len(first) > 1:
         return
     for other in (",", ";", "\t", "|"):
         if other != options.delimiter and other in first[0]:
             raise SourceConfigurationError(
-                f"{file}: with the delimiter {options.delimiter!r} the first line is one single column, "
+                f"{shown}: with the delimiter {options.delimiter!r} the first line is one single column, "
                 f"{first[0][:60]!r}. It looks as if the delimiter were {other!r}; "
                 f"write csv: {{delimiter: {other!r}}}"
             )
 
 
-def _all_names(headers: dict[Path, tuple[str, ...]], further: tuple[str, ...]) -> list[str]:
-    spelled: dict[str, tuple[str, Path]] = {}
-    for file, header in headers.items():
+def _all_names(files: list[CsvFile], further: tuple[str, ...]) -> list[str]:
+    spelled: dict[str, tuple[str, str]] = {}
+    first: dict[tuple[str, ...], CsvFile] = {}
+    for file in files:
+        first.setdefault(file.header, file)
+    for header, file in first.items():
         for name in header:
-            known, where = spelled.setdefault(name.casefold(), (name, file))
+            known, where = spelled.setdefault(name.casefold(), (name, file.shown))
             if known != name:
                 raise SourceConfigurationError(
-                    f"{where} calls a column {known!r} and {file} calls it {name!r}; "
+                    f"{where} calls a column {known!r} and {file.shown} calls it {name!r}; "
                     f"letter case must be the same"
                 )
     for name in further:
         if name.casefold() in spelled:
             raise SourceConfigurationError(
-                f"reader_options adds a column {name!r}, and {spelled[name.casefold()][1]} has one already"
+                f"the configuration adds a column {name!r}, and {spelled[name.casefold()][1]} has one already"
             )
-    return [name for name, _ in spelled.values()]
+    # In the order in which the files, by name, have them.
+    return list(dict.fromkeys(name for header in first for name in header))
 
 
 def _known(options: CsvOptions, names: list[str]) -> None:
@@ -148,64 +226,52 @@ def _known(options: CsvOptions, names: list[str]) -> None:
             )
 
 
-def _look(file: Path, header: tuple[str, ...], options: CsvOptions, states: dict[str, TextColumn]) -> int:
-    """Parse a file to its end, and let each column see its values. Return the number of rows."""
+def _states(names: list[str], options: CsvOptions) -> dict[str, TextColumn]:
+    return {name: TextColumn(date_format=options.date_format, decimal=options.decimal) for name in names}
+
+
+def _sample(files: list[CsvFile], names: list[str], options: CsvOptions) -> Mapping[str, TextColumn] | None:
+    """Return what the beginnings of some files show; None where a row of them is broken already."""
     import pyarrow as pa
 
-    rows = 0
+    states = _states(names, options)
+    step = max(1, len(files) // _SAMPLED_FILES)
+    chosen = {id(file): file for file in [*files[::step][:_SAMPLED_FILES], files[-1]]}
+    size = _SAMPLE // len(chosen)
     try:
-        for batch in _batches(file, header, options):
-            rows += batch.num_rows
-            for name, values in zip(header, batch.columns, strict=True):
+        for file in chosen.values():
+            for name, values in _beginning(file, options, size):
                 if name not in options.types:
                     states[name].see(values)
-    except pa.ArrowInvalid as error:
-        raise SourceConfigurationError(
-            f"{file} is not a CSV file of {len(header)} columns with delimiter {options.delimiter!r} and "
-            f"encoding {options.encoding}: {error}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise _not_decodable(file, options, error) from error
-    except OSError as error:
-        raise unreadable(file, error) from error
-    return rows
+    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error):
+        return None
+    return states
 
 
-def _batches(file: Path, header: tuple[str, ...], options: CsvOptions) -> Any:
+def _beginning(file: CsvFile, options: CsvOptions, size: int) -> Iterator[tuple[str, Any]]:
     import pyarrow as pa
-    from pyarrow import csv as arrow_csv
 
-    with (
-        pa.input_stream(str(file), compression=compression_of(file)) as stream,
-        arrow_csv.open_csv(
-            stream,
-            read_options=arrow_csv.ReadOptions(
-                block_size=_BLOCK,
-                column_names=list(header),
-                skip_rows=1 if options.header else 0,
-                encoding={"utf-8": "utf8"}.get(options.encoding, options.encoding),
-            ),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=options.delimiter, quote_char=options.quote, newlines_in_values=True
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()),
-                null_values=list(options.null_values),
-                strings_can_be_null=True,
-            ),
-        ) as batches,
-    ):
-        yield from batches
-
-
-def _not_decodable(file: Path, options: CsvOptions, error: UnicodeDecodeError) -> SourceConfigurationError:
-    return SourceConfigurationError(
-        f"{file} is not written in {options.encoding} (byte {error.start}: {error.reason}); "
-        f"set csv.encoding to utf-8, utf-16 or latin-1"
+    try:
+        with file.path.open("rb") as stream:
+            data = stream.read(size)
+            text = codecs.getincrementaldecoder(options.encoding)().decode(data, final=len(data) < size)
+    except OSError as error:
+        raise unreadable(file.shown, error) from error
+    text = text.removeprefix("\ufeff")
+    rows = list(
+        csv.reader(io.StringIO(text, newline=""), delimiter=options.delimiter, quotechar=options.quote)
     )
+    if len(data) == size and rows:
+        rows.pop()  # it may be cut off
+    rows = [row for row in rows[1 if options.header else 0 :] if row]
+    if any(len(row) != len(file.header) for row in rows):
+        raise csv.Error("a row has more or fewer fields than the header")
+    nulls = set(options.null_values)
+    for name, column in zip(file.header, zip(*rows, strict=True), strict=False):
+        yield name, pa.array([None if value in nulls else value for value in column], pa.string())
 
 
-def _read(header: tuple[str, ...], options: CsvOptions, reader: ReaderOptions) -> str:
+def _read(header: tuple[str, ...], options: CsvOptions, file_column: str | None) -> str:
     read = call(
         "read_csv",
         auto_detect="false",
@@ -216,21 +282,51 @@ def _read(header: tuple[str, ...], options: CsvOptions, reader: ReaderOptions) -
         escape=literal(options.quote),
         nullstr=f"[{', '.join(literal(value) for value in options.null_values)}]",
         encoding=literal(options.encoding),
-        filename=boolean(reader.filename),
-        hive_partitioning=boolean(reader.hive_partitioning),
-        hive_types_autocast="false",
+        filename=literal(file_column) if file_column else "false",
+        hive_partitioning="false",
     )
     return select_from(["*"], read)
 
 
-def _expression(name: str, seen: str, options: CsvOptions) -> str:
-    given = options.types.get(name)
-    column = identifier(name)
-    kind = given or seen
-    if kind == "VARCHAR":
-        return column
-    if kind == "DATE" and options.date_format:
-        cast = f"CAST(strptime({column}, {literal(options.date_format)}) AS DATE)"
-    else:
-        cast = text_as(name, kind) if given else f"CAST({column} AS {kind})"
-    return f"{cast} AS {column}"
+def _looked_at(
+    group: FileGroup,
+    files: list[CsvFile],
+    names: list[str],
+    options: CsvOptions,
+    file_column: str | None,
+    kept: Callable[[], Path],
+    rejects: Rejects | None,
+) -> Iterator[Any]:
+    """Look at every value, and yield the scan over the rows that were kept, and the rejected rows."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    states = _states(names, options)
+    folder = kept()
+    schema = pa.schema([(name, pa.string()) for name in [*names, *([file_column] if file_column else [])]])
+    paths: list[str] = []
+    rows = 0
+    for number, file in enumerate(files):
+        path = folder / f"{number:06d}.parquet"
+        with parquet.ParquetWriter(path, schema, compression="lz4") as writer:
+
+            def keep(batch: pa.RecordBatch, file: CsvFile = file, writer: Any = writer) -> None:
+                nonlocal rows
+                rows += batch.num_rows
+                columns = dict(zip(file.header, batch.columns, strict=True))
+                if file_column:
+                    columns[file_column] = pa.repeat(pa.scalar(str(file.path), pa.string()), batch.num_rows)
+                missing = pa.nulls(batch.num_rows, pa.string())
+                arrays = [columns.get(field.name, missing) for field in schema]
+                writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+            found = look(file, options, states, keep, skip=rejects is not None)
+        paths.append(str(path))
+        if rejects is not None:
+            rejects.add(found)
+    if rows:
+        chosen = [settled_as(name, states[name].kind, options) for name in names]
+        chosen += [identifier(file_column)] if file_column else []
+        yield BulkScan(select_from(chosen, call("read_parquet")), (paths,), origin=group.origin)
+    if rejects is not None:
+        yield from rejects.items()

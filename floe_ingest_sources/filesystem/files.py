@@ -1,95 +1,132 @@
-"""Which files a source reads: found, sorted, and known by their format and compression."""
+"""The files of a resource: of one format, on the local disk, unpacked."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, get_args
-from urllib.parse import unquote, urlsplit
 
-from floe_ingest import NotSupportedYetError, SourceConfigurationError, SourceConnectionError
-from floe_ingest_sources._resources import listed, nearest
+from floe_ingest import SourceConfigurationError, SourceConnectionError
+from floe_ingest_sources._resources import dlt_name
 from floe_ingest_sources.filesystem.config import Format
+from floe_ingest_sources.filesystem.listing import list_files, no_match
+from floe_ingest_sources.filesystem.storage import Storage, storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from floe_ingest import SourceRequest
-    from floe_ingest_sources.filesystem.config import FilesystemConfig, ReaderOptions
+    from floe_ingest_sources.filesystem.config import FilesystemConfig
+    from floe_ingest_sources.filesystem.listing import FoundFile
 
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_FORMATS: dict[str, Format] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-_BLOCK = 1 << 22
+FORMATS: dict[str, Format] = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
+"""Formats by a file's ending."""
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
+"""Compressions of CSV and JSON by a file's ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of one resource, wherever they are.
+
+    Arguments:
+        name: of the resource.
+        format: of all of them.
+        files: sorted by name.
+        storage: the folder.
+    """
+
+    name: str
+    format: Format
+    files: tuple[FoundFile, ...]
+    storage: Storage
 
 
 @dataclass(frozen=True, slots=True)
 class FileGroup:
-    """The files of one resource, all of one format, sorted by path."""
+    """The files of one resource on the local disk, unpacked.
+
+    Arguments:
+        name: of the resource.
+        format: of all of them.
+        files: in the order of their names.
+        label: their folder, for messages.
+        names: what messages call a file that is a copy.
+    """
 
     name: str
     format: Format
     files: tuple[Path, ...]
-    folder: Path
+    label: str
+    names: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
         """What is read, for messages."""
         count = len(self.files)
-        return f"{count} {self.format} file{'s' if count != 1 else ''} of {self.folder.name or self.folder}"
+        return f"{count} {self.format} file{'s' if count != 1 else ''} of {self.label.rpartition('/')[2]}"
+
+    def shown(self, file: Path) -> str:
+        """Return what messages call a file: its path, or the URL that it was copied from."""
+        return self.names.get(file, str(file))
 
 
-def folder_of(request: SourceRequest) -> Path:
-    """Return the folder of a request.
-
-    Raises:
-        NotSupportedYetError: it is remote, or storage options are given.
-        SourceConfigurationError: there is no such folder, or a file stands there.
-    """
-    config: FilesystemConfig = request.config
-    url = config.bucket_url
-    if config.storage_options:
-        raise NotSupportedYetError("storage_options is for object storage, which is not supported yet")
-    if url.startswith("file://"):
-        url = unquote(urlsplit(url).path)
-    elif _REMOTE.match(url):
-        scheme = url.split("://", 1)[0]
-        raise NotSupportedYetError(
-            f"bucket_url: {scheme}:// is not supported yet; only local folders are. "
-            f"Copy the files to a folder first."
-        )
-    folder = request.resolve_path(url)
-    try:
-        if folder.is_dir():
-            return folder
-        if folder.exists():
-            raise SourceConfigurationError(
-                f"bucket_url {url!r} is a file, not a folder. Write the folder there, and "
-                f"file_glob: {folder.name!r}"
-            )
-        raise SourceConfigurationError(f"There is no folder {url!r} ({folder}).{_beside(folder)}")
-    except PermissionError as error:
-        raise SourceConnectionError(f"The folder {folder} cannot be opened: {error.strerror}") from error
-
-
-def groups_of(request: SourceRequest) -> tuple[FileGroup, ...]:
+def listings_of(request: SourceRequest) -> tuple[Listing, ...]:
     """Return the resources of a request with their files.
 
     Raises:
-        NotSupportedYetError, SourceConfigurationError, SourceConnectionError: see ``folder_of``; also for a
-            glob without files, for unknown endings, and for several formats in one resource.
+        SourceConfigurationError: there is no such folder; a glob matches none of its files; an ending is
+            unknown; or a resource has several formats.
+        SourceConnectionError: the storage cannot be listed.
+        MissingPackageError: the storage needs a package that is not installed.
     """
     config: FilesystemConfig = request.config
-    folder = folder_of(request)
+    if config.incremental == "modified" and request.write_mode == "replace":
+        raise SourceConfigurationError(
+            "incremental: modified reads new files alone, and write_mode: replace would drop the rows of all "
+            "others. Write write_mode: merge or append, or leave incremental out"
+        )
+    storage = storage_of(request)
     globs = config.tables or {request.name: config.file_glob}
-    return tuple(_group(name, glob, folder, config) for name, glob in globs.items())
+    return tuple(_listing(name, glob, storage, config) for name, glob in globs.items())
 
 
-def compression_of(file: Path) -> str | None:
-    """Return ``gzip``, ``zstd`` or None, by the file's ending."""
-    return _COMPRESSIONS.get(file.suffix.lower())
+def _listing(name: str, glob: str, storage: Storage, config: FilesystemConfig) -> Listing:
+    key = f"tables.{name}" if config.tables else "file_glob"
+    files = list_files(
+        storage, glob, key, timed=config.incremental == "modified" or bool(config.file_columns)
+    )
+    if not files and not config.allow_empty and (error := no_match(storage, glob, key)) is not None:
+        raise error
+    kinds = Counter(_format(file.name, storage, config) for file in files)
+    if len(kinds) > 1:
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        raise SourceConfigurationError(
+            f"{glob!r} finds files of several formats in {storage.label} ({found}), and a resource has one "
+            f"format. Narrow the glob, or write a resource for each, such as tables: "
+            f"{{{dlt_name(PurePosixPath(files[0].name).name.split('.')[0])}: {files[0].name!r}}}"
+        )
+    kind = next(iter(kinds), config.format if config.format != "auto" else "csv")
+    return Listing(name, kind, files, storage)
+
+
+def compression_of(name: str) -> str | None:
+    """Return ``gzip``, ``zstd``, ``bz2``, ``xz`` or None, by a file's ending."""
+    return COMPRESSIONS.get(PurePosixPath(name).suffix.lower())
 
 
 def duckdb_path(file: Path) -> str:
@@ -97,123 +134,60 @@ def duckdb_path(file: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(file))
 
 
-def blocks(file: Path) -> Iterator[bytes]:
-    """Yield the content of a file, unpacked.
-
-    Raises:
-        SourceConnectionError: the file cannot be read, or its compressed stream is broken or cut off.
-    """
-    import pyarrow as pa
-
-    try:
-        with pa.input_stream(str(file), compression=compression_of(file)) as stream:
-            while block := stream.read(_BLOCK):
-                yield block
-    except (OSError, pa.ArrowInvalid) as error:
-        raise unreadable(file, error) from error
-
-
-def added_columns(group: FileGroup, options: ReaderOptions) -> tuple[str, ...]:
-    """Return the names of the columns that the reader adds: the file's name, and partition folders.
-
-    Raises:
-        SourceConfigurationError: the files do not all have the same partition folders.
-    """
-    names = ["filename"] if options.filename else []
-    if options.hive_partitioning:
-        keys = {file: _partition_keys(file) for file in group.files}
-        first = group.files[0]
-        for file, found in keys.items():
-            if found != keys[first]:
-                raise SourceConfigurationError(
-                    f"reader_options.hive_partitioning: {first} has the partition folders "
-                    f"{listed(keys[first])} and {file} has {listed(found)}; all files must have the same"
-                )
-        names += keys[first]
-    return tuple(names)
-
-
-def _partition_keys(file: Path) -> list[str]:
-    return [part.split("=", 1)[0] for part in file.parent.parts if re.fullmatch(r"[^=]+=[^=]+", part)]
-
-
-def readable(file: Path) -> None:
-    """Read the beginning of a file.
-
-    Raises:
-        SourceConnectionError: that is not possible.
-    """
-    for _ in blocks(file):
-        return
-
-
-def unreadable(file: Path, error: Exception) -> SourceConnectionError:
+def unreadable(file: Path | str, error: Exception) -> SourceConnectionError:
     """Return the error about a file that cannot be read."""
-    if compression_of(file) and not isinstance(error, (PermissionError, FileNotFoundError)):
-        return SourceConnectionError(
-            f"{file} is damaged or cut off: {error}. No row of it was loaded; write it again."
-        )
     return SourceConnectionError(f"{file} cannot be read: {error}")
 
 
-def _group(name: str, glob: str, folder: Path, config: FilesystemConfig) -> FileGroup:
-    files = _matches(glob, folder, name if config.tables else None)
-    formats = {file: _format(file, config) for file in files}
-    kinds = Counter(formats.values())
-    if len(kinds) > 1:
-        found = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+def hive_keys(names: Iterable[str], label: str) -> tuple[str, ...]:
+    """Return the keys of the ``key=value`` folders that all names have.
+
+    Raises:
+        SourceConfigurationError: they do not all have the same.
+    """
+    from floe_ingest_sources._resources import listed
+
+    keys: dict[tuple[str, ...], str] = {}
+    for name in names:
+        keys.setdefault(tuple(hive_values(name)), name)
+    if len(keys) > 1:
+        (first, one), (second, other), *_ = keys.items()
         raise SourceConfigurationError(
-            f"{glob!r} finds files of several formats in {folder} ({found}), and a resource has one format. "
-            f"Narrow the glob, or write a resource for each, such as tables: "
-            f"{{{files[0].name.split('.')[0]}: {files[0].name!r}}}"
+            f"reader_options.hive_partitioning: {one} of {label} has the partition folders {listed(first)} "
+            f"and {other} has {listed(second)}; all files must have the same"
         )
-    return FileGroup(name, next(iter(kinds)), files, folder)
+    return next(iter(keys), ())
 
 
-def _matches(glob: str, folder: Path, table: str | None) -> tuple[Path, ...]:
-    key = f"tables.{table}" if table else "file_glob"
-    if Path(glob).is_absolute() or ".." in Path(glob).parts:
-        raise SourceConfigurationError(f"{key}: {glob!r} must be relative to the folder and stay inside it")
-    try:
-        found = sorted(path for path in folder.glob(glob) if _counts(path, folder) and path.is_file())
-        if found:
-            return tuple(found)
-        there = [
-            str(path.relative_to(folder))
-            for path in folder.rglob("*")
-            if _counts(path, folder) and path.is_file()
-        ]
-    except PermissionError as error:
-        raise SourceConnectionError(f"The folder {folder} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise SourceConfigurationError(f"{key}: {glob!r} is not a glob: {error}") from error
-    raise SourceConfigurationError(
-        f"{key}: no file of {folder} matches {glob!r}.{nearest(glob, there)} There are: {listed(there)}"
-    )
+def hive_values(name: str) -> dict[str, str | None]:
+    """Return the ``key=value`` folders of a file's name.
+
+    Example:
+        >>> hive_values("day=2024-01-02/shop=a%20b/x.csv")
+        {'day': '2024-01-02', 'shop': 'a b'}
+    """
+    from urllib.parse import unquote
+
+    folders = PurePosixPath(name).parts[:-1]
+    pairs = [part.split("=", 1) for part in folders if re.fullmatch(r"[^=]+=[^=]*", part)]
+    return {
+        unquote(key): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
+        for key, value in pairs
+    }
 
 
-def _counts(path: Path, folder: Path) -> bool:
-    return not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-
-
-def _format(file: Path, config: FilesystemConfig) -> Format:
+def _format(name: str, storage: Storage, config: FilesystemConfig) -> Format:
     if config.format != "auto":
         return config.format
-    packed = file.suffix.lower() in _COMPRESSIONS
-    ending = (Path(file.stem) if packed else file).suffix.lower()
-    kind = _FORMATS.get(ending)
-    if kind is None or (packed and kind == "parquet"):
+    path = PurePosixPath(name)
+    packed = path.suffix.lower() in COMPRESSIONS
+    ending = (PurePosixPath(path.stem) if packed else path).suffix.lower()
+    kind = FORMATS.get(ending)
+    if kind is None or (packed and kind in ("parquet", "arrow")):
+        text = [ending for ending, kind in FORMATS.items() if kind in ("csv", "jsonl")]
         raise SourceConfigurationError(
-            f"The format of {file} cannot be told from its name. Known endings: {', '.join(_FORMATS)}, the "
-            f"last three also with .gz or .zst. Narrow file_glob, or write format: "
-            f"{' | '.join(get_args(Format))}"
+            f"The format of {name} in {storage.label} cannot be told from its name. Known endings: "
+            f"{', '.join(FORMATS)}; {', '.join(text)} also with {', '.join(COMPRESSIONS)}. Narrow file_glob, "
+            f"or write format: {' | '.join(get_args(Format))}"
         )
     return kind
-
-
-def _beside(folder: Path) -> str:
-    parent = folder.parent
-    while not parent.is_dir():
-        parent = parent.parent
-    there = [path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    return f"{nearest(folder.name, there)} {parent} has the folders: {listed(there)}"

@@ -1,307 +1,275 @@
-"""JSON lines as one scan.
+"""JSON lines, and files with one array of objects, as one scan.
 
-DuckDB's own inference is not used: it drops the zone of ``2024-01-02T03:04:05Z`` and reads long whole
-numbers as doubles. Arrow parses the files once, in bounded memory (an irregular stretch is parsed by
-Python), and DuckDB gets every key with its type:
-
-| values of a key | type |
-| --- | --- |
-| true, false | BOOLEAN |
-| whole numbers within 64 bits | BIGINT |
-| numbers with a fraction or exponent | DOUBLE (what JSON numbers are) |
-| whole numbers beyond 64 bits | DECIMAL(38,0) |
-| whole numbers beyond 2^53 mixed with fractions | VARCHAR, digit for digit |
-| strings: all ISO dates, times, date and time with or without zone | DATE, TIME, TIMESTAMPTZ, TIMESTAMP |
-| other strings; strings mixed with numbers or booleans | VARCHAR |
-| objects, lists | STRUCT, list; strings inside stay text |
-| objects or lists that differ in kind, or are empty | JSON text |
+A sample of the files shows the keys and their types, and the scan holds every line against them: each key
+must be known, and each value must be what the sample had (DuckDB alone would drop unknown keys and round
+5.7 to 6). Where one is not, every value is looked at (``json_look``), and the lines are read by the types
+that all of them have. So most loads parse their files once.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from floe_ingest import BulkScan, SourceConfigurationError
-from floe_ingest_sources._sql import boolean, call, columns_argument, identifier, literal, select_from
-from floe_ingest_sources.filesystem.files import blocks, duckdb_path
-from floe_ingest_sources.filesystem.text_types import TIMES, TextColumn
+from floe_ingest_sources._sql import call, columns_argument, identifier, literal, select_from
+from floe_ingest_sources.filesystem.files import duckdb_path, unreadable
+from floe_ingest_sources.filesystem.json_look import Key, Keys, look, look_at, object_of, types_of
+from floe_ingest_sources.filesystem.text_types import PATTERNS, TIMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    import pyarrow as pa
-
-    from floe_ingest_sources.filesystem.config import ReaderOptions
     from floe_ingest_sources.filesystem.files import FileGroup
+    from floe_ingest_sources.filesystem.rejected import Rejects
 
-_CHUNK = 1 << 25
-_PIECE = 1 << 22
-_HEAD = 1 << 16
-_DUCKDB_OBJECT = 1 << 24
-_EXACT_IN_DOUBLE = float(1 << 53)
-
-
-@dataclass(slots=True)
-class _Key:
-    """What is known of the values of one key."""
-
-    type: Any = None
-    mixed: bool = False
-    nested: bool = False
-    beyond_double: bool = False
-    fractions: bool = False
-    text: TextColumn = field(default_factory=lambda: TextColumn(TIMES))
+_OBJECT_BYTES = 1 << 24
+_SAMPLE = 1 << 22
+_SAMPLED_FILES = 32
+_KEY_LISTS = 8
+_LOOKED_AT_FOR_KEYS = 200
+_STOP = "error('a value is not what a sample showed')"
+_ROWS_AT_ONCE = 5_000
 
 
-@dataclass(slots=True)
-class _Keys:
-    """What is known of a group of files so far."""
-
-    keys: dict[str, _Key] = field(default_factory=dict)
-    as_text: set[str] = field(default_factory=set)
-    longest: int = 0
-
-
-def scan_jsonl(group: FileGroup, reader: ReaderOptions, further: tuple[str, ...]) -> BulkScan | None:
-    """Return the scan over the files of a group; None where no file has a row.
+def scan_jsonl(
+    group: FileGroup,
+    nested: str,
+    further: tuple[str, ...],
+    file_column: str | None,
+    kept: Callable[[], Path],
+    rejects: Rejects | None,
+) -> Iterator[Any]:
+    """Yield the scan over the files of a group; nothing where no file has a row.
 
     Arguments:
-        group: the files.
-        reader: options of the reader.
-        further: names of columns that the reader adds (file name, partition folders).
+        group: the files, all of lines.
+        nested: ``native`` or ``json``: what objects and lists become.
+        further: names of columns that are added later (file name, partition folders).
+        file_column: the column that shall tell each row's file; None for none.
+        kept: gives an empty folder for lines that were looked at.
+        rejects: takes lines that cannot be read; None where such a line stops the load.
 
     Raises:
         SourceConfigurationError: a line is not a JSON object; names file and line.
         SourceConnectionError: a file cannot be read.
     """
-    found = _Keys()
+
+    def all_values(_: Exception | None = None) -> Iterator[Any]:
+        return _looked_at(group, nested, further, file_column, kept, rejects)
+
+    found, key_lists = Keys(), list[list[str]]()
+    try:
+        _sample(group, found, key_lists)
+        _distinct([*found.keys, *further], group)
+    except SourceConfigurationError:
+        yield from all_values()
+        return
+    chosen = [_seen_as(name, key, as_text=nested == "json") for name, key in found.keys.items()]
+    if not chosen or None in chosen:
+        yield from all_values()
+        return
+    shape = {name: _extracted(key, as_text=nested == "json") for name, key in found.keys.items()}
+    read = call(
+        "read_json_objects",
+        format=literal("newline_delimited"),
+        maximum_object_size=str(_OBJECT_BYTES),
+        filename=literal(file_column) if file_column else "false",
+    )
+    inner = ["json", f"json_transform(json, {literal(json.dumps(shape))}) AS r", "json_keys(json) AS k"]
+    outer = [column for column in chosen if column is not None]
+    if file_column:
+        inner.append(identifier(file_column))
+        outer.append(identifier(file_column))
+    select = f"{select_from(outer, f'({select_from(inner, read)})')} WHERE {_known_keys(found, key_lists)}"
+    paths = [duckdb_path(file) for file in group.files]
+    yield BulkScan(select, (paths,), origin=group.origin, otherwise=all_values)
+
+
+def rows_of(group: FileGroup, rejects: Rejects | None) -> Iterator[Any]:
+    """Yield the objects of the files as Python rows, for dlt to make child tables of.
+
+    Raises:
+        SourceConfigurationError: a line is not a JSON object; names file and line.
+    """
+    from floe_ingest_sources.filesystem.json_look import broken_line
+    from floe_ingest_sources.filesystem.rejected import Rejected
+
+    rows: list[dict[str, Any]] = []
     for file in group.files:
-        line = 1
-        for chunk in _chunks(file):
-            _look(chunk, file, line, found)
-            line += chunk.count(b"\n")
-    if not found.keys:
-        return None
-    _distinct([*found.keys, *further], group)
+        try:
+            with file.open("rb") as stream:
+                for number, line in enumerate(stream, start=1):
+                    if not line.strip():
+                        continue
+                    try:
+                        rows.append(object_of(line))
+                    except ValueError as error:
+                        text = line.decode(errors="replace").rstrip("\r\n")
+                        told = Rejected(group.shown(file), number, str(error), text)
+                        if rejects is None:
+                            raise broken_line(told) from error
+                        rejects.add([told])
+                    if len(rows) >= _ROWS_AT_ONCE:
+                        yield rows
+                        rows = []
+        except OSError as error:
+            raise unreadable(group.shown(file), error) from error
+    if rows:
+        yield rows
+    if rejects is not None:
+        yield from rejects.items()
+
+
+def _looked_at(
+    group: FileGroup,
+    nested: str,
+    further: tuple[str, ...],
+    file_column: str | None,
+    kept: Callable[[], Path],
+    rejects: Rejects | None,
+) -> Iterator[Any]:
+    """Look at every value, and yield the scan over the lines by the types of all of them."""
+    found = Keys()
+    copies: dict[Path, Path] = {}
+    folder = kept() if rejects is not None else None
+    for number, file in enumerate(group.files):
+        if rejects is None or folder is None:
+            look(file, group.shown(file), found)
+            continue
+        copy = folder / f"{number:06d}.jsonl"
+        with copy.open("wb") as stream:
+            rejected = look(file, group.shown(file), found, stream.write)
+        rejects.add(rejected)
+        if rejected:
+            copies[file] = copy
+        else:
+            copy.unlink()
+    if found.keys:
+        _distinct([*found.keys, *further], group)
+        yield _scan(group, copies, found, nested, file_column)
+    if rejects is not None:
+        yield from rejects.items()
+
+
+def _scan(
+    group: FileGroup, copies: Mapping[Path, Path], found: Keys, nested: str, file_column: str | None
+) -> BulkScan:
+    """Return the scan by the types of all values; ``copies`` stand in for files with broken lines."""
     read: dict[str, str] = {}
     chosen: list[str] = []
     for name, key in found.keys.items():
-        read[name], cast = _types_of(key)
+        read[name], cast = types_of(key, as_text=nested == "json")
         column = identifier(name)
         chosen.append(f"CAST({column} AS {cast}) AS {column}" if cast else column)
-    chosen += [identifier(name) for name in further]
+    if file_column:
+        column = identifier(file_column)
+        named = "".join(
+            f" WHEN {literal(str(copy))} THEN {literal(str(file))}" for file, copy in copies.items()
+        )
+        chosen.append(f"CASE {column}{named} ELSE {column} END AS {column}" if named else column)
     read_json = call(
         "read_json",
         format=literal("newline_delimited"),
         columns=columns_argument(read),
-        maximum_object_size=str(max(_DUCKDB_OBJECT, 2 * found.longest)),
-        filename=boolean(reader.filename),
-        hive_partitioning=boolean(reader.hive_partitioning),
-        hive_types_autocast="false",
+        maximum_object_size=str(max(_OBJECT_BYTES, 2 * found.longest)),
+        filename=literal(file_column) if file_column else "false",
     )
-    paths = [duckdb_path(file) for file in group.files]
+    paths = [duckdb_path(copies.get(file, file)) for file in group.files]
     return BulkScan(select_from(chosen, read_json), (paths,), origin=group.origin)
 
 
-def _chunks(file: Path) -> Iterator[bytes]:
-    """Yield whole lines, about ``_CHUNK`` bytes at a time."""
-    rest = bytearray()
-    for block in blocks(file):
-        rest += block
-        if len(rest) >= _CHUNK and (end := rest.rfind(b"\n")) >= 0:
-            yield bytes(rest[: end + 1])
-            del rest[: end + 1]
-    if rest:
-        yield bytes(rest)
-
-
-def _look(chunk: bytes, file: Path, line: int, found: _Keys) -> None:
-    import pyarrow as pa
-
-    found.longest = max(found.longest, *map(len, chunk.split(b"\n")))
-    if not chunk.strip():
-        return
-    try:
-        if not found.keys and (head := chunk[: chunk.find(b"\n", _HEAD) + 1]).strip():
-            # The beginning alone tells most keys that hold times, so that the chunk is parsed once; and
-            # the order of keys, in which Arrow puts those of known type first.
-            for name in _parse(head, found).column_names:
-                found.keys.setdefault(name, _Key())
-        table = _parse(chunk, found)
-    except pa.ArrowInvalid:
-        # Arrow takes one type for a key; Python tells a mixed key from a broken line.
-        for name, values in _parse_slowly(chunk, file, line).items():
-            _see_values(found.keys.setdefault(name, _Key()), values)
-        return
-    for name in table.column_names:
-        for values in table.column(name).chunks:
-            _see(found.keys.setdefault(name, _Key()), values)
-
-
-def _parse(chunk: bytes, found: _Keys) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import json as arrow_json
-    from pyarrow import types
-
-    def read(names: set[str], others: str) -> pa.Table:
-        return arrow_json.read_json(
-            pa.BufferReader(chunk),
-            read_options=arrow_json.ReadOptions(block_size=max(_PIECE, 2 * found.longest)),
-            parse_options=arrow_json.ParseOptions(
-                explicit_schema=pa.schema([(name, pa.string()) for name in sorted(names)]),
-                unexpected_field_behavior=others,
-            ),
-        )
-
-    table = read(found.as_text, "infer")
-    # Arrow makes timestamps of such strings and forgets their zone: they are read again, as written.
-    times = {name for name in table.column_names if types.is_timestamp(table.schema.field(name).type)}
-    if times:
-        found.as_text |= times
-        written = read(times, "ignore")
-        for name in times:
-            table = table.set_column(table.column_names.index(name), name, written.column(name))
-    return table
-
-
-def _parse_slowly(chunk: bytes, file: Path, line: int) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {}
-    for number, text in enumerate(chunk.split(b"\n"), start=line):
-        if not text.strip():
-            continue
+def _sample(group: FileGroup, found: Keys, key_lists: list[list[str]]) -> None:
+    step = max(1, len(group.files) // _SAMPLED_FILES)
+    chosen = dict.fromkeys([*group.files[::step][:_SAMPLED_FILES], group.files[-1]])
+    size = _SAMPLE // len(chosen)
+    for file in chosen:
         try:
-            row = json.loads(text, object_pairs_hook=_pairs)
-        except ValueError as error:
-            _broken(file, number, str(error), error)
-        if not isinstance(row, dict):
-            _broken(file, number, f"it is {_word(row)}, and every line must be an object", None)
-        for name, value in row.items():
-            columns.setdefault(name, []).append(value)
-    return columns
+            with file.open("rb") as stream:
+                data = stream.read(size)
+        except OSError as error:
+            raise unreadable(group.shown(file), error) from error
+        if len(data) == size:
+            data = data[: data.rfind(b"\n") + 1]  # the last line may be cut off
+        look_at(data, group.shown(file), 1, found)
+        for line in data.split(b"\n", _LOOKED_AT_FOR_KEYS)[:_LOOKED_AT_FOR_KEYS]:
+            if line.strip() and len(key_lists) < _KEY_LISTS:
+                try:
+                    keys = list(object_of(line))
+                except ValueError:
+                    continue  # the load will meet it
+                if keys not in key_lists:
+                    key_lists.append(keys)
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
-    return row
+def _known_keys(found: Keys, key_lists: list[list[str]]) -> str:
+    """Return the condition that a line is an object with known keys, each once; the query stops at others."""
+    often = " OR ".join(f"k = {_list(keys)}" for keys in key_lists) or "false"
+    return (
+        f"CASE WHEN {often} THEN true "
+        f"WHEN json_type(json) = 'OBJECT' AND list_has_all({_list(list(found.keys))}, k) "
+        f"AND len(k) = len(list_distinct(k)) THEN true ELSE {_STOP} END"
+    )
 
 
-def _broken(file: Path, line: int, problem: str, cause: Exception | None) -> NoReturn:
-    raise SourceConfigurationError(
-        f"{file}, line {line}: not a line of JSON lines: {problem}. Each line holds one object; "
-        f"no row of the file was loaded"
-    ) from cause
+def _list(words: list[str]) -> str:
+    return f"[{', '.join(literal(word) for word in words)}]::VARCHAR[]"
 
 
-def _word(value: Any) -> str:
-    return "a list" if isinstance(value, list) else f"the value {str(value)[:40]!r}"
+def _extracted(key: Key, *, as_text: bool) -> str:
+    """Return what a line's value is taken out as: JSON where a text must be told from a number."""
+    return "VARCHAR" if _text_kind(key, as_text=as_text) else "JSON"
 
 
-def _see_values(key: _Key, values: list[Any]) -> None:
-    import pyarrow as pa
-
-    if any(
-        isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 63 for value in values
-    ):
-        values = [
-            float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-            for value in values
-        ]
-        key.beyond_double = True
-    try:
-        _see(key, pa.array(values))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        key.mixed = True
-        key.nested |= any(isinstance(value, dict | list) for value in values)
+def _text_kind(key: Key, *, as_text: bool) -> str | None:
+    """Return the kind of a key whose values are all texts: VARCHAR, or what they look like."""
+    kind, cast = types_of(key, as_text=as_text)
+    is_text = kind == "VARCHAR" and key.type is not None and not key.mixed and not key.beyond_double
+    return (cast or kind) if is_text else None
 
 
-def _see(key: _Key, values: pa.Array) -> None:
-    import pyarrow as pa
-    from pyarrow import types
-
-    kind = values.type
-    if types.is_null(kind):
-        return
-    key.nested |= bool(types.is_nested(kind))
-    if types.is_string(kind):
-        key.text.see(values)
-    _see_numbers(key, values)
-    if key.type is None or key.mixed:
-        key.type = kind
-        return
-    try:
-        both = [pa.schema([("x", key.type)]), pa.schema([("x", kind)])]
-        key.type = pa.unify_schemas(both, promote_options="permissive").field("x").type
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        key.mixed = True
-
-
-def _see_numbers(key: _Key, values: pa.Array) -> None:
-    """Note whole numbers that a double would change, and doubles that are not whole numbers."""
-    import pyarrow.compute as pc
-    from pyarrow import types
-
-    kind = values.type
-    if types.is_struct(kind):
-        for position in range(kind.num_fields):
-            _see_numbers(key, values.field(position))
-    elif types.is_list(kind):
-        _see_numbers(key, values.flatten())
-    elif types.is_integer(kind) or types.is_floating(kind):
-        bounds = pc.min_max(values).as_py()
-        if bounds["min"] is None:
-            return
-        key.beyond_double |= max(abs(bounds["min"]), abs(bounds["max"])) >= _EXACT_IN_DOUBLE
-        if types.is_floating(kind):
-            key.fractions |= not pc.all(pc.equal(values, pc.trunc(values))).as_py()
-            key.fractions |= max(abs(bounds["min"]), abs(bounds["max"])) >= 1e38
-
-
-def _types_of(key: _Key) -> tuple[str, str | None]:
-    """Return the type that DuckDB reads a key as, and the type to cast that to (None: as it is)."""
-    from pyarrow import types
-
-    if key.mixed:
-        return ("JSON" if key.nested else "VARCHAR"), None
-    if key.type is None:
-        return "VARCHAR", None
-    if key.nested:
-        name = _duckdb(key.type)
-        return ("JSON" if name is None or (key.beyond_double and "DOUBLE" in name) else name), None
-    if types.is_floating(key.type) and key.beyond_double:
-        return ("VARCHAR" if key.fractions else "DECIMAL(38,0)"), None
-    if types.is_string(key.type):
-        kind = key.text.kind
-        return "VARCHAR", (None if kind == "VARCHAR" else kind)
-    return _duckdb(key.type) or "JSON", None
-
-
-def _duckdb(kind: Any) -> str | None:
-    """Return DuckDB's name of an Arrow type; None where an object has no fields."""
-    from pyarrow import types
-
-    if types.is_struct(kind):
-        fields = [
-            (kind.field(position).name, _duckdb(kind.field(position).type))
-            for position in range(kind.num_fields)
-        ]
-        if not fields or any(inner is None for _, inner in fields):
-            return None
-        return "STRUCT(" + ", ".join(f"{identifier(name)} {inner}" for name, inner in fields) + ")"
-    if types.is_list(kind):
-        inner = _duckdb(kind.value_type)
-        return None if inner is None else f"{inner}[]"
-    if types.is_boolean(kind):
-        return "BOOLEAN"
-    if types.is_integer(kind):
-        return "BIGINT"
-    return "DOUBLE" if types.is_floating(kind) else "VARCHAR"
+def _seen_as(name: str, key: Key, *, as_text: bool) -> str | None:
+    """Return the expression of a key of which a sample alone is known; None where all values are needed."""
+    column = identifier(name)
+    value = f"r.{column}"
+    text = _text_kind(key, as_text=as_text)
+    if text == "VARCHAR":
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        inside = f"json_type(json, {literal(pointer)}) = 'VARCHAR'"
+        nested = f"starts_with({value}, '{{') OR starts_with({value}, '[')"
+        looked = f"CASE WHEN {inside} THEN {value} ELSE {_STOP} END"
+        return f"CASE WHEN {nested} THEN {looked} ELSE {value} END AS {column}"
+    if text in TIMES:
+        whole = f"regexp_full_match({value}, {literal(PATTERNS[text])})"
+        if text == "DATE":
+            whole = f"{value} LIKE '____-__-__' AND {value} < ':'"
+        return (
+            f"CASE WHEN {value} IS NULL THEN NULL WHEN {whole} THEN CAST({value} AS {text}) "
+            f"ELSE {_STOP} END AS {column}"
+        )
+    written = f"CAST({value} AS VARCHAR)"
+    if key.type is None and not key.mixed:
+        return f"CASE WHEN {value} IS NOT NULL THEN {_STOP} END AS {column}"
+    kind, cast = types_of(key, as_text=as_text)
+    if cast is not None or key.mixed:
+        return None
+    if kind == "JSON" and key.nested and as_text:
+        return f"{written} AS {column}"
+    if kind == "BOOLEAN":
+        return (
+            f"CASE WHEN {value} IS NULL THEN NULL WHEN {written} = 'true' THEN true "
+            f"WHEN {written} = 'false' THEN false ELSE {_STOP} END AS {column}"
+        )
+    if kind == "BIGINT":
+        tried = f"TRY_CAST({written} AS BIGINT)"
+        same = f"CAST({tried} AS VARCHAR) IS DISTINCT FROM {written}"
+        return f"CASE WHEN {same} THEN {_STOP} ELSE {tried} END AS {column}"
+    if kind == "DOUBLE":
+        number = f"TRY_CAST({written} AS DOUBLE)"
+        exact = f"{written} >= '-' AND {written} < ':' AND abs({number}) < 9007199254740992"
+        return f"CASE WHEN {exact} THEN {number} WHEN {value} IS NULL THEN NULL ELSE {_STOP} END AS {column}"
+    return None
 
 
 def _distinct(names: list[str], group: FileGroup) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import BulkScan, SourceConfigurationError
-from floe_ingest_sources._sql import boolean, call, select_from
+from floe_ingest_sources._sql import boolean, call, literal, select_from
 from floe_ingest_sources.filesystem.files import duckdb_path, unreadable
 
 if TYPE_CHECKING:
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from floe_ingest_sources.filesystem.files import FileGroup
 
 
-def scan_parquet(group: FileGroup, reader: ReaderOptions) -> BulkScan:
+def scan_parquet(group: FileGroup, reader: ReaderOptions, file_column: str | None = None) -> BulkScan:
     """Return the scan over the files of a group; columns are matched by name.
+
+    Arguments:
+        group: the files.
+        reader: options of the reader.
+        file_column: the column that shall tell each row's file; None for none.
 
     Raises:
         SourceConfigurationError: a file is no Parquet, or two files have a column with types that no
@@ -29,9 +34,8 @@ def scan_parquet(group: FileGroup, reader: ReaderOptions) -> BulkScan:
     read = call(
         "read_parquet",
         union_by_name="true",
-        filename=boolean(reader.filename),
-        hive_partitioning=boolean(reader.hive_partitioning),
-        hive_types_autocast="false",
+        filename=literal(file_column) if file_column else "false",
+        hive_partitioning="false",
         binary_as_string=boolean(reader.binary_as_string),
     )
     return BulkScan(
@@ -48,7 +52,7 @@ def columns_of(group: FileGroup) -> tuple[tuple[str, ...], int]:
     seen: dict[str, tuple[str, Any, Path]] = {}
     rows = 0
     for file in group.files:
-        schema, count = _footer(file)
+        schema, count = _footer(file, group.shown(file))
         rows += count
         for field in schema:
             name, kind, where = seen.setdefault(field.name.casefold(), (field.name, field.type, file))
@@ -56,18 +60,19 @@ def columns_of(group: FileGroup) -> tuple[tuple[str, ...], int]:
                 continue
             if name != field.name:
                 raise SourceConfigurationError(
-                    f"{where} has a column {name!r} and {file} has {field.name!r}; "
+                    f"{group.shown(where)} has a column {name!r} and {group.shown(file)} has {field.name!r}; "
                     f"letter case must be the same"
                 )
             if not _compatible(kind, field.type):
                 raise SourceConfigurationError(
-                    f"Column {name!r} is {kind} in {where} and {field.type} in {file}; no type holds both "
-                    f"exactly. Read them as two resources, or write one of them anew"
+                    f"Column {name!r} is {kind} in {group.shown(where)} and {field.type} in "
+                    f"{group.shown(file)}; no type holds both exactly. "
+                    f"Read them as two resources, or write one of them anew"
                 )
     return tuple(name for name, _, _ in seen.values()), rows
 
 
-def _footer(file: Path) -> tuple[pa.Schema, int]:
+def _footer(file: Path, shown: str) -> tuple[pa.Schema, int]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -75,9 +80,9 @@ def _footer(file: Path) -> tuple[pa.Schema, int]:
         with parquet.ParquetFile(file) as opened:
             return opened.schema_arrow, opened.metadata.num_rows
     except pa.ArrowInvalid as error:
-        raise SourceConfigurationError(f"{file} is not a whole Parquet file: {error}") from error
+        raise SourceConfigurationError(f"{shown} is not a whole Parquet file: {error}") from error
     except OSError as error:
-        raise unreadable(file, error) from error
+        raise unreadable(shown, error) from error
 
 
 def _compatible(one: Any, other: Any) -> bool:

@@ -3,7 +3,7 @@
 | what all values look like | type |
 | --- | --- |
 | ``true``, ``false`` | BOOLEAN |
-| whole numbers of up to 18 digits, no leading zeros | BIGINT |
+| whole numbers within 64 bits, no leading zeros | BIGINT |
 | longer whole numbers, up to 38 digits | DECIMAL(38,0) |
 | decimal numbers that a double gives back digit for digit | DOUBLE |
 | ``2024-01-31``, or what ``date_format`` describes | DATE |
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _NUMBER = r"-?(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _DAY = r"\d{4}-\d\d-\d\d"
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
-_PATTERNS = {
+PATTERNS = {
     "BOOLEAN": r"true|false|True|False|TRUE|FALSE",
-    "BIGINT": r"0|-?[1-9]\d{0,17}",
+    "BIGINT": r"0|-?[1-9]\d{0,18}",
     "DECIMAL(38,0)": r"0|-?[1-9]\d{0,37}",
     "DOUBLE": _NUMBER,
     "DATE": _DAY,
@@ -35,6 +35,7 @@ _PATTERNS = {
 }
 _MANY_DIGITS = r"^-?(?:\d\.?){16,}|^-?\.\d{16,}"
 _HEAD = 64
+_NUMBERS = frozenset({"BIGINT", "DECIMAL(38,0)", "DOUBLE"})
 
 TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIME"})
 """The kinds that a JSON string can have; ``"12"`` in quotes is a text on purpose."""
@@ -46,10 +47,14 @@ class TextColumn:
     Arguments:
         kinds: the DuckDB types to consider; all by default.
         date_format: how dates are written, if not in ISO form.
+        decimal: what stands before the fraction of a number.
     """
 
-    def __init__(self, kinds: frozenset[str] | None = None, date_format: str | None = None) -> None:
-        self._alive = [kind for kind in _PATTERNS if kinds is None or kind in kinds]
+    def __init__(
+        self, kinds: frozenset[str] | None = None, date_format: str | None = None, decimal: str = "."
+    ) -> None:
+        self._decimal = decimal
+        self._alive = [kind for kind in PATTERNS if kinds is None or kind in kinds]
         self._date_format = date_format
         self.seen = False
 
@@ -77,14 +82,19 @@ class TextColumn:
             self._alive = [kind for kind in alive if kind != "BIGINT" and self._fits(kind, values)]
 
     def _fits(self, kind: str, values: pa.Array) -> bool:
+        import pyarrow as pa
         import pyarrow.compute as pc
 
+        if self._decimal == "," and kind in _NUMBERS:
+            values = pc.replace_substring(pc.replace_substring(values, ".", "x"), ",", ".")
         if kind == "DATE" and self._date_format:
             return _parses(lambda: pc.strptime(values, format=self._date_format, unit="s"))
-        if not pc.all(pc.match_substring_regex(values, rf"^(?:{_PATTERNS[kind]})$")).as_py():
+        if not pc.all(pc.match_substring_regex(values, rf"^(?:{PATTERNS[kind]})$")).as_py():
             return False
         if kind == "DOUBLE":
             return _double_is_exact(values)
+        if kind == "BIGINT":
+            return _parses(lambda: values.cast(pa.int64()))
         # A time of day is right by its pattern; the others have calendars.
         return kind not in TIMES or kind == "TIME" or _parses(lambda: values.cast(_arrow_time(kind)))
 

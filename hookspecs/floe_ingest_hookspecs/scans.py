@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,10 @@ class BulkScan:
             without a cursor value unless they are excluded. Otherwise the engine filters, which is as right
             and may read more.
         origin: what is read, for messages: "table orders", "3 CSV files of ./data". No secrets.
+        otherwise: what to read where the query stops on a value (a failed cast, ``error()``, a broken
+            line). It is called with that failure, when nothing of this scan is left, and gives what a
+            resource yields; or it raises the error to report. So a source can read once by the types
+            that a sample shows, and look at every value only where that went wrong.
 
     Example:
         >>> BulkScan("SELECT * FROM read_parquet(?)", (["a.parquet"],), origin="a.parquet").origin
@@ -63,6 +67,7 @@ class BulkScan:
     ordered: bool = False
     windowed: bool = False
     origin: str = "a bulk scan"
+    otherwise: Callable[[Exception], Iterable[Any]] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.select.strip():

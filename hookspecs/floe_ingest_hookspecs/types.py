@@ -105,6 +105,7 @@ class SourceRequest:
         write_mode, primary_key, cursor_field: the table-side fields where the user wrote them; None or
             empty leaves the resource's own hint in force.
         config_folder: the folder against which relative paths in ``config`` are resolved.
+        work_folder: where this load may keep files while it lasts; emptied after it. None in a probe.
         cursor: ``cursor_field`` with the options beside it.
         resource_cursors: by resource, where the user wrote other options for one; None for no cursor.
     """
@@ -117,6 +118,7 @@ class SourceRequest:
     primary_key: tuple[str, ...] = ()
     cursor_field: str | None = None
     config_folder: Path = field(default_factory=Path.cwd)
+    work_folder: Path | None = None
     cursor: Cursor | None = None
     resource_cursors: Mapping[str, Cursor | None] = field(default_factory=dict)
 

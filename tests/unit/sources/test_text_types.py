@@ -12,7 +12,8 @@ from floe_ingest_sources.filesystem.text_types import TIMES, TextColumn
 CASES = [
     (["1", "-2", None, "0"], "BIGINT"),
     (["1", "123456789012345678"], "BIGINT"),
-    (["1", "1234567890123456789"], "DECIMAL(38,0)"),
+    (["1", "-9223372036854775808", "9223372036854775807"], "BIGINT"),
+    (["1", "9223372036854775808"], "DECIMAL(38,0)"),
     (["9" * 39], "VARCHAR"),
     (["01234", "99"], "VARCHAR"),
     (["+1"], "VARCHAR"),
