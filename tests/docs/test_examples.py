@@ -205,6 +205,8 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     monkeypatch.setenv("SHOP_DB", f"sqlite:///{folder / 'shop.db'}")
     monkeypatch.setenv("CRM_TOKEN", "a-token")
     monkeypatch.setenv("CATALOG_CREDENTIAL", "id:secret")
+    monkeypatch.setenv("S3_KEY", "a-key")
+    monkeypatch.setenv("S3_SECRET", "a-secret")
     monkeypatch.chdir(folder)
     before = set(sys.modules)
     yield Reader(folder, monkeypatch)

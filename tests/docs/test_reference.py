@@ -80,6 +80,19 @@ def models() -> dict[str, tuple[type[BaseModel], Mapping[str, FieldInfo]]]:
     }
 
 
+OWN_PAGES = {
+    "filesystem": ("docs/filesystem.md", "Options"),
+    "csv": ("docs/filesystem.md", "csv"),
+    "reader_options": ("docs/filesystem.md", "reader_options"),
+}
+
+
+def options_below(heading: str) -> list[list[str]]:
+    """The table of a model's options."""
+    name, title = OWN_PAGES.get(heading, ("docs/configuration.md", heading))
+    return tables_in(section(page(name), title))[0]
+
+
 def default_of(field: FieldInfo) -> str:
     """A default as the tables write it."""
     if field.is_required():
@@ -96,13 +109,13 @@ class TestConfiguration:
     @pytest.mark.parametrize("heading", list(models()))
     def test_a_table_has_the_models_fields_and_defaults(self, heading: str) -> None:
         _, fields = models()[heading]
-        table = tables_in(section(page("docs/configuration.md"), heading))[0]
+        table = options_below(heading)
         written = {code_in(key): default for key, _, default, _ in table}
         assert written == {field.alias or name: default_of(field) for name, field in fields.items()}
 
     def test_other_spellings_are_told(self) -> None:
         for heading, (_, fields) in models().items():
-            table = tables_in(section(page("docs/configuration.md"), heading))[0]
+            table = options_below(heading)
             meanings = {code_in(key): meaning for key, _, _, meaning in table}
             for name, field in fields.items():
                 for choice in getattr(field.validation_alias, "choices", ()):
@@ -134,13 +147,25 @@ class TestConfiguration:
         from typing import get_args
 
         for heading, (_, fields) in models().items():
-            table = tables_in(section(page("docs/configuration.md"), heading))[0]
+            table = options_below(heading)
             kinds = {code_in(key): kind for key, kind, _, _ in table}
             for name, field in fields.items():
                 parts = [field.annotation, *get_args(field.annotation)]
                 words = [word for part in parts for word in get_args(part) if isinstance(word, str)]
                 shown = re.findall(r"`([^`]+)`", kinds[field.alias or name])
                 assert not words or shown == words, f"{heading}: {name}"
+
+    def test_the_formats_of_files(self) -> None:
+        from floe_ingest_sources.filesystem.files import COMPRESSIONS, FORMATS
+
+        table = tables_in(section(page("docs/filesystem.md"), "Options"))[1]
+        endings: dict[str, list[str]] = {}
+        for ending, kind in FORMATS.items():
+            endings.setdefault(kind, []).append(ending)
+        assert {code_in(kind): re.findall(r"`([^`]+)`", listed) for kind, listed, _ in table} == endings
+        for kind, _, packed in table:
+            both = list(COMPRESSIONS) if code_in(kind) in ("csv", "jsonl") else []
+            assert re.findall(r"`([^`]+)`", packed) == both
 
     def test_the_catalog_types_need_what_the_plugin_asks_for(self, tmp_path: Path) -> None:
         from floe_ingest.config import parse_config, resolve_catalog
@@ -201,7 +226,7 @@ class TestNotSupportedYet:
         status = section(page("README.md"), "Status")
         lines = [line for line in re.split(r"\n(?=- )|\n\n", status) if line.startswith("- ")]
         named = {tuple(code.split(": ")) for line in lines for code in re.findall(r"`([^`]+)`", line)}
-        expected: set[tuple[str, ...]] = {("sql_database",), ("filesystem",)}
+        expected: set[tuple[str, ...]] = {("sql_database",)}
         for _, written, _ in not_supported():
             key, value = written.split(": ", 1)
             several = key in ("write_mode", "schema_contract", "backend")
