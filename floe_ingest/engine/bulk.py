@@ -69,7 +69,7 @@ class BulkLanding:
     def _is_of_another_table(self, meta: Any) -> bool:
         """Tell whether an item goes to a table beside the resource's own, which has no cursor."""
         hints = getattr(meta, "hints", None) or {}
-        return hints.get("table_name", self.table) != self.table
+        return bool(hints.get("table_name", self.table) != self.table)
 
     def _land(self, scan: BulkScan) -> Iterator[Any]:
         import dlt
