@@ -188,7 +188,7 @@ class FilesystemConfig(BaseModel):
         default=None,
         description="Arguments of the fsspec file system: credentials, endpoint. Without credentials in it, "
         "those of dlt's configuration are taken, then those of the environment.",
-        examples=[{"key": "${S3_KEY}", "secret": "${S3_SECRET}", "endpoint_url": "http://127.0.0.1:9000"}],
+        examples=[{"endpoint_url": "http://127.0.0.1:9000", "key": "${S3_KEY}"}],
     )
 
     @model_validator(mode="before")
