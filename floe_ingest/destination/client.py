@@ -108,10 +108,27 @@ class IcebergClient(JobClientBase, WithStateSync):
 
     # -- storage
 
-    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:  # noqa: ARG002
-        """Create the namespace. Nothing is truncated: a replace is part of the commit."""
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        """Create the namespace, and empty tables as dlt's ``refresh="drop_data"`` asks for.
+
+        dlt does so once for a package, before its first job. Tables that are replaced stay as they are until
+        the commit, which takes the old rows out.
+        """
         for depth in range(1, len(self.namespace) + 1):
             ensure_namespace(self.catalog, self.namespace[:depth])
+        for name in truncate_tables or ():
+            if self.prepare_load_table(name)["write_disposition"] != "replace":
+                self._empty(name)
+
+    def _empty(self, name: str) -> None:
+        from pyiceberg.exceptions import NoSuchTableError
+
+        try:
+            table = self.catalog.load_table((*self.namespace, name))
+        except NoSuchTableError:
+            return
+        if table.current_snapshot() is not None:
+            table.delete()
 
     def is_storage_initialized(self) -> bool:
         """Return whether the namespace exists."""

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_NOT_SUPPORTED = {
+    "x-merge-source-filter": "source_filter",
+    "x-merge-destination-scope": "destination_scope",
+}
+
+
 def merge_rule(table: Mapping[str, Any], strategy: Strategy, load_created_at: datetime) -> MergeRule | None:
     """Return how the rows of a load meet those of a root table; None where dlt would append.
 
@@ -23,8 +29,15 @@ def merge_rule(table: Mapping[str, Any], strategy: Strategy, load_created_at: da
         load_created_at: the boundary of ``scd2`` unless the table names another.
 
     Raises:
-        SchemaError: the strategy needs a primary key, and the table has none.
+        SchemaError: the strategy needs a primary key, and the table has none; or an option of dlt's is not
+            supported.
     """
+    for hint, option in _NOT_SUPPORTED.items():
+        if table.get(hint):
+            raise SchemaError(
+                f"Table {table['name']} is merged with {option}, which this destination does not know. "
+                f"Filter the rows in the resource, or load what is to be deleted by a merge key."
+            )
     primary_key, merge_key = columns_with(table, "primary_key"), columns_with(table, "merge_key")
     if strategy == "scd2":
         return MergeRule("scd2", merge_key=merge_key, validity=_validity(table, load_created_at))

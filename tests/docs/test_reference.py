@@ -351,6 +351,20 @@ class TestDestination:
         )
 
 
+class TestDifferences:
+    def test_each_is_shown_by_a_test_and_none_is_left_out(self) -> None:
+        (table,) = tables_in(section(page("docs/destination.md"), "Differences from dlt's own destinations"))
+        source = page("tests/contract/destination/test_peers.py")
+        functions = re.split(r"^def (test_\w+)", source, flags=re.MULTILINE)[1:]
+        on_purpose = {
+            name
+            for name, body in zip(functions[::2], functions[1::2], strict=True)
+            if "A difference on purpose: " in body
+        }
+        assert [code_in(test) for _, _, test in table if code_in(test) not in functions[::2]] == []
+        assert {code_in(test) for _, _, test in table} == on_purpose
+
+
 class TestTypes:
     """The page has exactly the cases that tests load and read back."""
 
