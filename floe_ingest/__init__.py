@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         InvalidConfigError,
         MergeKeyError,
         MissingPackageError,
+        NotStartedError,
         NotSupportedYetError,
+        PipelineConfigurationError,
         PluginConflictError,
         PluginError,
         PluginHookError,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         SourceConnectionError,
         StorageError,
     )
+    from floe_ingest.integrations.floe import DltIngestionPlugin
     from floe_ingest_hookspecs import (
         Attachment,
         BulkScan,
@@ -93,7 +96,9 @@ _ERRORS = (
     "InvalidConfigError",
     "MergeKeyError",
     "MissingPackageError",
+    "NotStartedError",
     "NotSupportedYetError",
+    "PipelineConfigurationError",
     "PluginConflictError",
     "PluginError",
     "PluginHookError",
@@ -112,6 +117,7 @@ _HOME = {
     "run": "floe_ingest.engine",
     "iceberg": "floe_ingest.destination.factory",
     "scan_batches": "floe_ingest.dataplane.scan",
+    "DltIngestionPlugin": "floe_ingest.integrations.floe",
 }
 
 
@@ -139,6 +145,7 @@ __all__ = [
     "CursorWindow",
     "DefinitionsRequest",
     "DltIngestionConfig",
+    "DltIngestionPlugin",
     "ErrorCategory",
     "FoundResource",
     "IngestionError",
@@ -147,7 +154,9 @@ __all__ = [
     "MergeKeyError",
     "MissingPackageError",
     "MissingPart",
+    "NotStartedError",
     "NotSupportedYetError",
+    "PipelineConfigurationError",
     "PluginConflictError",
     "PluginError",
     "PluginHookError",

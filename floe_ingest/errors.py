@@ -7,12 +7,14 @@
     │   ├── InvalidConfigError          the YAML file or model: carries every problem with path and line
     │   ├── SourceConfigurationError    a source's own configuration cannot work
     │   ├── CatalogConfigurationError   a catalog's properties cannot work
+    │   ├── PipelineConfigurationError  a pipeline of an orchestrator cannot work; nothing was loaded
     │   ├── NotSupportedYetError        a documented field whose behaviour is not there yet
     │   └── MissingPackageError         an import is missing; carries the pip line (also an ImportError)
     ├── PluginError                     configuration
     │   ├── PluginLoadError             a plugin could not be loaded, or does not keep the contract
     │   ├── PluginConflictError         two plugins claim one source type
     │   └── PluginHookError             an exception inside a hook: names plugin and hook, chains the cause
+    ├── NotStartedError                 configuration   startup() was not called (also a RuntimeError)
     ├── SourceConnectionError           transient unless its cause says otherwise
     ├── CatalogConnectionError          transient unless its cause says otherwise
     ├── SchemaError                     permanent   data and table do not fit; the difference is spelled out
@@ -28,7 +30,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Self
 
 from floe_ingest_hookspecs import ErrorCategory
 
@@ -37,9 +39,24 @@ if TYPE_CHECKING:
 
 
 class IngestionError(Exception):
-    """Base of every error that floe-ingest raises on purpose."""
+    """Base of every error that floe-ingest raises on purpose.
 
-    category: ClassVar[ErrorCategory] = ErrorCategory.PERMANENT
+    Attributes:
+        category: what the error calls for; that of its class unless its causes say otherwise.
+        source_type, destination_table, pipeline_name: what it is about, where that is known.
+    """
+
+    category: ErrorCategory = ErrorCategory.PERMANENT
+    source_type: str | None = None
+    destination_table: str | None = None
+    pipeline_name: str | None = None
+
+    def about(self, *, source_type: str, destination_table: str, pipeline_name: str | None = None) -> Self:
+        """Say what this error is about, unless it knows already; return the error itself."""
+        self.source_type = self.source_type or source_type
+        self.destination_table = self.destination_table or destination_table
+        self.pipeline_name = self.pipeline_name or pipeline_name
+        return self
 
 
 class ConfigurationError(IngestionError):
@@ -86,6 +103,10 @@ class CatalogConfigurationError(ConfigurationError):
     """A catalog's properties cannot work."""
 
 
+class PipelineConfigurationError(ConfigurationError):
+    """A pipeline that an orchestrator asks for cannot work, or has nothing to load from."""
+
+
 class NotSupportedYetError(ConfigurationError):
     """A documented field whose behaviour is not there yet. It is refused, never ignored."""
 
@@ -120,6 +141,12 @@ class PluginHookError(PluginError):
         self.plugin = plugin
         self.hook = hook
         super().__init__(f"Plugin {plugin!r} failed in {hook}: {type(error).__name__}: {error}")
+
+
+class NotStartedError(IngestionError, RuntimeError):
+    """The plugin of an orchestrator was asked to work before ``startup``, or after ``shutdown``."""
+
+    category = ErrorCategory.CONFIGURATION
 
 
 class SourceConnectionError(IngestionError):
@@ -187,7 +214,9 @@ __all__ = [
     "InvalidConfigError",
     "MergeKeyError",
     "MissingPackageError",
+    "NotStartedError",
     "NotSupportedYetError",
+    "PipelineConfigurationError",
     "PluginConflictError",
     "PluginError",
     "PluginHookError",

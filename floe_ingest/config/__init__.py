@@ -5,7 +5,13 @@ It holds ``source_config`` and ``catalog_config`` as they were written; ``resolv
 ``resolve_catalog`` fill the environment in, so that secrets exist only in what they return.
 """
 
-from floe_ingest.config.checks import resolve_catalog, resolve_source, validate_config
+from floe_ingest.config.checks import (
+    resolve_catalog,
+    resolve_source,
+    source_request,
+    validate_config,
+    written_fields,
+)
 from floe_ingest.config.json_schema import config_schema, options_of
 from floe_ingest.config.loading import load_config, parse_config
 from floe_ingest.config.models import (
@@ -40,6 +46,8 @@ __all__ = [
     "parse_sort",
     "resolve_catalog",
     "resolve_source",
+    "source_request",
     "starter_yaml",
     "validate_config",
+    "written_fields",
 ]

@@ -55,6 +55,11 @@ def resolve_source(source: SourceConfig, config: DltIngestionConfig, plugins: Pl
         settings, found = validate_settings(source.source_config, registered, (*location, "source_config"))
         findings += found
     refuse(findings, _origin(config))
+    return source_request(source, config, settings)
+
+
+def source_request(source: SourceConfig, config: DltIngestionConfig, settings: Any) -> SourceRequest:
+    """Return a source with its settings as a request; they are None where another brings the source."""
     return SourceRequest(
         name=source.name,
         source_type=source.source_type,

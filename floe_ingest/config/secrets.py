@@ -62,6 +62,29 @@ def secret_leaves(value: Any, names: frozenset[str] = frozenset()) -> Iterator[s
     yield from walk(value, secret=False)
 
 
+def secrets_in(config: Any) -> Iterator[str]:
+    """Yield every secret that a validated configuration holds: ``SecretStr`` wherever it stands, and texts
+    behind keys that are named like secrets."""
+    from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+
+    if isinstance(config, BaseModel):
+        config = {name: getattr(config, name) for name in type(config).model_fields} | (
+            config.model_extra or {}
+        )
+    match config:
+        case SecretStr() | Secret():
+            yield str(config.get_secret_value())
+        case SecretBytes():
+            yield config.get_secret_value().decode("utf-8", "replace")
+        case dict():
+            for value in config.values():
+                yield from secrets_in(value)
+            yield from secret_leaves(config)
+        case list() | tuple() | set() | frozenset():
+            for value in config:
+                yield from secrets_in(value)
+
+
 class Scrubber:
     """Removes given values from messages, also where they were quoted, escaped or percent-encoded.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,12 +12,16 @@ from floe_ingest.errors import CatalogConfigurationError, CatalogConnectionError
 from floe_ingest.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pyiceberg.catalog import Catalog
 
+_Key = tuple[str, tuple[tuple[str, str], ...]]
+
 _lock = threading.Lock()
-_open: dict[tuple[str, tuple[tuple[str, str], ...]], Catalog] = {}
+_open: dict[_Key, Catalog] = {}
+_opening: dict[_Key, threading.Lock] = {}
+_users: set[object] = set()
 
 
 def embedded_catalog(folder: Path) -> dict[str, str]:
@@ -39,9 +44,39 @@ def open_catalog(name: str, properties: Mapping[str, str]) -> Catalog:
     """
     key = (name, tuple(sorted((str(key), str(value)) for key, value in properties.items())))
     with _lock:
-        if key not in _open:
-            _open[key] = _load(name, dict(properties))
-        return _open[key]
+        if key in _open:
+            return _open[key]
+        opening = _opening.setdefault(key, threading.Lock())
+    # A catalog that does not answer holds up those who want this one, and nobody else.
+    with opening:
+        with _lock:
+            if key in _open:
+                return _open[key]
+        catalog = _load(name, dict(properties))
+        with _lock:
+            _open[key] = catalog
+            _opening.pop(key, None)
+    return catalog
+
+
+@contextmanager
+def catalogs_in_use() -> Iterator[None]:
+    """Keep catalogs open for as long as the context lasts.
+
+    What opens a catalog shares it with all others of the process; the last of these contexts to end closes
+    them. A catalog that is used outside of any stays open until then, and opens again by itself.
+    """
+    user = object()
+    with _lock:
+        _users.add(user)
+    try:
+        yield
+    finally:
+        with _lock:
+            _users.discard(user)
+            last = not _users
+        if last:
+            close_catalogs()
 
 
 def ensure_namespace(catalog: Catalog, namespace: tuple[str, ...]) -> None:

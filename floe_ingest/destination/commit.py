@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from floe_ingest.destination.layout import check_names
@@ -15,6 +14,7 @@ from floe_ingest.destination.staged import StagedTransaction
 from floe_ingest.destination.variants import Resolved, TypeContract, resolve
 from floe_ingest.destination.write import WrittenData, remove_data_files
 from floe_ingest.errors import CommitConflictError, SchemaError, StorageError
+from floe_ingest.telemetry import Events, span
 from floe_ingest_hookspecs import __version__
 
 if TYPE_CHECKING:
@@ -28,14 +28,13 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.sorting import SortOrder
 
+    from floe_ingest.telemetry import Traced
+
 ATTEMPTS = 30
 
 
 class RootMovedError(Exception):
     """The root table changed after its child tables were planned against it: plan them anew."""
-
-
-log = structlog.get_logger(__name__)
 
 
 class _LookAgainError(Exception):
@@ -156,15 +155,28 @@ class TableCommit:
             SchemaError: the load does not fit the table. Nothing was written.
             StorageError: a disk is full, or a folder cannot be written.
         """
+        mark = self._load.mark
+        attributes = {"ingestion.destination_table": self._load.name}
+        if mark is not None:
+            attributes |= {
+                "ingestion.pipeline_name": mark.pipeline,
+                "ingestion.load_id": mark.load_id,
+            }
+        with span("commit", attributes) as traced:
+            self._commit(traced)
+
+    def _commit(self, traced: Traced) -> None:
+        attempts = Retrying(
+            retry=retry_if_exception_type(_LookAgainError),
+            wait=wait_random_exponential(multiplier=0.05, max=3),
+            stop=stop_after_attempt(ATTEMPTS),
+            before_sleep=lambda state: traced.event("commit.retry", attempt=state.attempt_number),
+            reraise=True,
+        )
         try:
-            for attempt in Retrying(
-                retry=retry_if_exception_type(_LookAgainError),
-                wait=wait_random_exponential(multiplier=0.05, max=3),
-                stop=stop_after_attempt(ATTEMPTS),
-                reraise=True,
-            ):
+            for attempt in attempts:
                 with attempt:
-                    self._attempt()
+                    self._attempt(traced)
         except _LookAgainError as error:
             self._discard()
             raise CommitConflictError(
@@ -179,7 +191,7 @@ class TableCommit:
         """Return what a commit to the table, as it was loaded, would write. Commits nothing."""
         return self._plan_of(self._begin(table), table)
 
-    def _attempt(self) -> None:
+    def _attempt(self, traced: Traced) -> None:
         from pyiceberg.exceptions import (
             CommitFailedException,
             CommitStateUnknownException,
@@ -197,7 +209,7 @@ class TableCommit:
         if table is None and not self._load.has_files and not self._load.creates_table:
             return
         transaction = self._begin(table)
-        self._fill(transaction, table)
+        snapshot_id = self._fill(transaction, table)
         try:
             transaction.commit_transaction()
         except (CommitFailedException, TableAlreadyExistsError, ValidationException) as error:
@@ -209,9 +221,29 @@ class TableCommit:
             if (storage := StorageError.of(error)) is not None:
                 raise storage from error
             raise _LookAgainError from error
+        self._tell(traced, transaction, table, snapshot_id)
         self._written = None
         for change in self._changes:
-            log.info("table layout changed", table=self._load.name, change=change)
+            self._events.info("table layout changed", table=self._load.name, change=change)
+
+    def _tell(
+        self, traced: Traced, transaction: Transaction, table: Table | None, snapshot_id: int | None
+    ) -> None:
+        """Tell what was committed, and how the table's columns changed."""
+        written = self._written
+        traced.set("ingestion.rows_loaded", written.rows if written else 0)
+        files = written.data_files if written else ()
+        traced.set("ingestion.bytes_written", sum(file.file_size_in_bytes for file in files))
+        if snapshot_id is not None:
+            traced.set("ingestion.snapshot_id", snapshot_id)
+        after = transaction.table_metadata.schema()
+        if table is not None and (changes := schema_changes(table.schema(), after)):
+            self._events.info("schema of a table has changed", table=self._load.name, changes=changes)
+
+    @property
+    def _events(self) -> Events:
+        mark = self._load.mark
+        return Events(pipeline=mark.pipeline, run_id=mark.run_id) if mark is not None else Events()
 
     def _existing(self) -> Table | None:
         from pyiceberg.exceptions import NoSuchTableError
@@ -269,8 +301,8 @@ class TableCommit:
             update.union_by_name(self._resolved.columns)
         return transaction
 
-    def _fill(self, transaction: Transaction, table: Table | None) -> None:
-        """Put data files, snapshot and record into a transaction."""
+    def _fill(self, transaction: Transaction, table: Table | None) -> int | None:
+        """Put data files, snapshot and record into a transaction; return the snapshot's id, if any."""
         load = self._load
         written = self._write_once(transaction, table)
         old = list(written.replaced)
@@ -290,6 +322,7 @@ class TableCommit:
             snapshot_id = producer.snapshot_id
         if load.mark is not None and (snapshot_id is not None or table is None):
             transaction.set_properties(load.mark.properties(transaction.table_metadata, snapshot_id))
+        return snapshot_id
 
     def _write_once(self, transaction: Transaction, table: Table | None) -> WrittenData:
         """Write, unless an earlier attempt did and the files are still right.
@@ -330,6 +363,18 @@ class TableCommit:
             io = load_file_io(self._plan.io_properties, self._plan.location)
             remove_data_files(io, self._written.data_files)
         self._written = None
+
+
+def schema_changes(old: Schema, new: Schema) -> str:
+    """Return how a table's columns changed, as "phone: new string, id: int becomes long"; empty if not."""
+    known = {column.name: column.field_type for column in old.fields}
+    changes = []
+    for column in new.fields:
+        if column.name not in known:
+            changes.append(f"{column.name}: new {column.field_type}")
+        elif known[column.name] != column.field_type:
+            changes.append(f"{column.name}: {known[column.name]} becomes {column.field_type}")
+    return ", ".join(changes)
 
 
 def _same_layout(left: TablePlan | None, right: TablePlan) -> bool:

@@ -10,6 +10,7 @@ from dlt.common.exceptions import TerminalException
 from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
 from floe_ingest.destination.chains import ChainLoad
+from floe_ingest.telemetry import current_context, within_context
 
 if TYPE_CHECKING:
     from floe_ingest.destination.client import IcebergClient
@@ -32,6 +33,11 @@ class InternalTableJob(RunnableLoadJob):
 class ChainCommitJob(RunnableLoadJob):
     """Writes and commits the tables of one chain: children first, the root with the state last."""
 
+    def __init__(self, file_path: str) -> None:
+        super().__init__(file_path)
+        # dlt makes jobs in the thread of the load, and runs them in others.
+        self._context = current_context()
+
     def run(self) -> None:
         """Commit each table.
 
@@ -42,7 +48,8 @@ class ChainCommitJob(RunnableLoadJob):
         client = cast("IcebergClient", self._job_client)
         paths = ReferenceFollowupJobRequest.resolve_references(self._file_path)
         try:
-            ChainLoad(client, self._schema, self._load_id, paths).commit()
+            with within_context(self._context):
+                ChainLoad(client, self._schema, self._load_id, paths).commit()
         except TerminalException:
             raise
         except Exception as error:

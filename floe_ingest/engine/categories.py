@@ -1,54 +1,112 @@
 """Says what a failure calls for: by hook first, then by the types in its chain of causes.
 
-Types are compared by module and name, so that no library is imported for it. Words in messages never
-decide.
+Types are compared by module and name, so that no library is imported for it. HTTP answers count by their
+status, databases' refusals by SQLSTATE or by their own numbers. Words in messages never decide.
 """
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
 
 from floe_ingest.errors import IngestionError, MissingPackageError, PluginHookError, StorageError
 from floe_ingest.redaction import redact
 from floe_ingest_hookspecs import ErrorCategory, LoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from floe_ingest.plugins import Plugins
     from floe_ingest_hookspecs import RunContext
 
+_TRANSIENT = ErrorCategory.TRANSIENT
+_PERMANENT = ErrorCategory.PERMANENT
+_CONFIGURATION = ErrorCategory.CONFIGURATION
+
 _BY_TYPE: dict[str, ErrorCategory] = {
-    "pyiceberg.exceptions.CommitFailedException": ErrorCategory.TRANSIENT,
-    "pyiceberg.exceptions.CommitStateUnknownException": ErrorCategory.TRANSIENT,
-    "pyiceberg.exceptions.ServerError": ErrorCategory.TRANSIENT,
-    "pyiceberg.exceptions.ServiceUnavailableError": ErrorCategory.TRANSIENT,
-    "pyiceberg.exceptions.AuthorizationExpiredError": ErrorCategory.TRANSIENT,
-    "pyiceberg.exceptions.UnauthorizedError": ErrorCategory.PERMANENT,
-    "pyiceberg.exceptions.ForbiddenError": ErrorCategory.PERMANENT,
-    "pyiceberg.exceptions.RESTError": ErrorCategory.PERMANENT,
-    "requests.exceptions.ConnectionError": ErrorCategory.TRANSIENT,
-    "requests.exceptions.Timeout": ErrorCategory.TRANSIENT,
-    "requests.exceptions.ChunkedEncodingError": ErrorCategory.TRANSIENT,
-    "urllib3.exceptions.HTTPError": ErrorCategory.TRANSIENT,
-    "sqlalchemy.exc.InterfaceError": ErrorCategory.TRANSIENT,
-    "psycopg.errors.SerializationFailure": ErrorCategory.TRANSIENT,
-    "psycopg.errors.DeadlockDetected": ErrorCategory.TRANSIENT,
-    "psycopg.errors.InsufficientPrivilege": ErrorCategory.PERMANENT,
-    "psycopg.errors.UndefinedTable": ErrorCategory.PERMANENT,
-    "psycopg.errors.InvalidPassword": ErrorCategory.PERMANENT,
-    "dlt.common.configuration.exceptions.ConfigurationException": ErrorCategory.CONFIGURATION,
-    "builtins.ConnectionError": ErrorCategory.TRANSIENT,
-    "builtins.TimeoutError": ErrorCategory.TRANSIENT,
-    "builtins.PermissionError": ErrorCategory.PERMANENT,
-    "builtins.ImportError": ErrorCategory.CONFIGURATION,
+    "pyiceberg.exceptions.CommitFailedException": _TRANSIENT,
+    "pyiceberg.exceptions.CommitStateUnknownException": _TRANSIENT,
+    "pyiceberg.exceptions.ServerError": _TRANSIENT,
+    "pyiceberg.exceptions.ServiceUnavailableError": _TRANSIENT,
+    "pyiceberg.exceptions.AuthorizationExpiredError": _TRANSIENT,
+    "pyiceberg.exceptions.UnauthorizedError": _PERMANENT,
+    "pyiceberg.exceptions.ForbiddenError": _PERMANENT,
+    "pyiceberg.exceptions.OAuthError": _PERMANENT,
+    "pyiceberg.exceptions.NoSuchTableError": _PERMANENT,
+    "pyiceberg.exceptions.NoSuchNamespaceError": _PERMANENT,
+    "pyiceberg.exceptions.BadRequestError": _CONFIGURATION,
+    "pyiceberg.exceptions.RESTError": _PERMANENT,
+    "requests.exceptions.InvalidURL": _CONFIGURATION,
+    "requests.exceptions.InvalidSchema": _CONFIGURATION,
+    "requests.exceptions.MissingSchema": _CONFIGURATION,
+    "requests.exceptions.ConnectionError": _TRANSIENT,
+    "requests.exceptions.Timeout": _TRANSIENT,
+    "requests.exceptions.ChunkedEncodingError": _TRANSIENT,
+    "urllib3.exceptions.HTTPError": _TRANSIENT,
+    "httpx.TransportError": _TRANSIENT,
+    "aiohttp.client_exceptions.ClientConnectionError": _TRANSIENT,
+    "aiohttp.client_exceptions.ClientPayloadError": _TRANSIENT,
+    "botocore.exceptions.ConnectionError": _TRANSIENT,
+    "botocore.exceptions.HTTPClientError": _TRANSIENT,
+    "botocore.exceptions.NoCredentialsError": _CONFIGURATION,
+    "azure.core.exceptions.ServiceRequestError": _TRANSIENT,
+    "azure.core.exceptions.ServiceResponseError": _TRANSIENT,
+    "sqlalchemy.exc.NoSuchTableError": _PERMANENT,
+    "sqlalchemy.exc.NoSuchModuleError": _CONFIGURATION,
+    "sqlalchemy.exc.ArgumentError": _CONFIGURATION,
+    "sqlalchemy.exc.TimeoutError": _TRANSIENT,
+    "sqlalchemy.exc.InterfaceError": _TRANSIENT,
+    "dlt.common.configuration.exceptions.ConfigurationException": _CONFIGURATION,
+    "pydantic_core._pydantic_core.ValidationError": _CONFIGURATION,
+    "ssl.SSLCertVerificationError": _CONFIGURATION,
+    "builtins.ConnectionError": _TRANSIENT,
+    "builtins.TimeoutError": _TRANSIENT,
+    "builtins.PermissionError": _PERMANENT,
+    "builtins.FileNotFoundError": _PERMANENT,
+    "builtins.ImportError": _CONFIGURATION,
 }
-_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TRANSIENT_STATUS = frozenset({408, 425, 429})
 _CONFIGURATION_STATUS = frozenset({400, 404, 405, 410, 422})
 _TRANSIENT_ERRNO = frozenset(
-    {errno.ECONNRESET, errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EAGAIN, errno.EPIPE}
+    {
+        *(errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.ETIMEDOUT, errno.EAGAIN),
+        *(errno.EPIPE, errno.EHOSTUNREACH, errno.ENETUNREACH),
+    }
 )
+
+# SQLSTATE, of the SQL standard and PostgreSQL's documentation ("Error Codes"): the longest prefix counts.
+_BY_SQLSTATE: dict[str, ErrorCategory] = {
+    "08": _TRANSIENT,  # connection exceptions
+    "40": _TRANSIENT,  # serialization failure, deadlock
+    "53": _TRANSIENT,  # too many connections, out of memory
+    "55P03": _TRANSIENT,  # lock not available
+    "57014": _TRANSIENT,  # a statement ran into its timeout
+    "57P": _TRANSIENT,  # shutdown, crash, cannot connect now
+    "28": _PERMANENT,  # invalid authorization
+    "42501": _PERMANENT,  # insufficient privilege
+    "42P01": _PERMANENT,  # undefined table
+    "42S02": _PERMANENT,  # the same, of ODBC and MySQL
+    "3D000": _PERMANENT,  # undefined database
+    "3F000": _PERMANENT,  # undefined schema
+    "42": _CONFIGURATION,  # syntax error, undefined column
+}
+# MySQL's and MariaDB's error numbers (their documentation: "Server Error Reference").
+_BY_MYSQL_NUMBER: dict[int, ErrorCategory] = {
+    **dict.fromkeys((1205, 1213, 3572), _TRANSIENT),  # lock wait timeout, deadlock, NOWAIT
+    **dict.fromkeys((1040, 1053, 1203, 1226, 3024), _TRANSIENT),  # too many connections, shutdown, timeout
+    **dict.fromkeys((2002, 2003, 2006, 2013, 2055), _TRANSIENT),  # connection refused, gone, lost
+    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1698), _PERMANENT),  # access denied
+    **dict.fromkeys((1049, 1051, 1109, 1146), _PERMANENT),  # unknown database or table
+    **dict.fromkeys((1054, 1064), _CONFIGURATION),  # unknown column, syntax
+}
+# SQLite's primary result codes (its documentation: "Result and Error Codes").
+_BY_SQLITE_CODE: dict[int, ErrorCategory] = {
+    **dict.fromkeys((5, 6, 10, 15), _TRANSIENT),  # busy, locked, I/O error, locking protocol
+    **dict.fromkeys((3, 8, 14, 23, 26), _PERMANENT),  # permission, read-only, cannot open, not a database
+}
+_MYSQL_MODULES = ("pymysql.", "MySQLdb.", "mysql.connector.", "mariadb.")
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -103,12 +161,41 @@ def most_telling(error: BaseException) -> BaseException:
     return next((cause for cause in causes if not type(cause).__module__.startswith("dlt.")), causes[-1])
 
 
+def retry_after(error: BaseException) -> float | None:
+    """Return for how many seconds a server asked to be left alone (RFC 9110, Retry-After), if it did."""
+    for cause in chain(error):
+        headers = _headers(cause)
+        value = headers.get("Retry-After") or headers.get("retry-after")
+        if value is not None and (seconds := _seconds(str(value))) is not None:
+            return seconds
+    return None
+
+
+def _headers(error: BaseException) -> Mapping[str, Any]:
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):  # botocore's
+        headers = response.get("ResponseMetadata", {}).get("HTTPHeaders")
+    else:
+        headers = getattr(response, "headers", None) or getattr(error, "headers", None)
+    return headers if hasattr(headers, "get") else {}
+
+
+def _seconds(value: str) -> float | None:
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
 def _by_type(error: BaseException) -> ErrorCategory | None:
     if isinstance(error, IngestionError) and not isinstance(error, MissingPackageError):
         return None
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if isinstance(status, int):
-        return _by_status(status)
+    if (status := _status(error)) is not None and (category := _by_status(status)) is not None:
+        return category
+    if (category := _by_database(error)) is not None:
+        return category
     if isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO:
         return ErrorCategory.TRANSIENT
     for kind in type(error).__mro__:
@@ -117,9 +204,34 @@ def _by_type(error: BaseException) -> ErrorCategory | None:
     return None
 
 
+def _status(error: BaseException) -> int | None:
+    """Return the HTTP status that an error is about, as requests, httpx, botocore and aiohttp tell it."""
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:
+        status = getattr(response, "status_code", None)
+        if status is None and not isinstance(error, OSError):
+            status = getattr(error, "status_code", None) or getattr(error, "status", None)
+    return status if isinstance(status, int) and 100 <= status <= 599 else None
+
+
 def _by_status(status: int) -> ErrorCategory | None:
-    if status in _TRANSIENT_STATUS or status > 504:
+    if status in _TRANSIENT_STATUS or status >= 500:
         return ErrorCategory.TRANSIENT
     if status in _CONFIGURATION_STATUS:
         return ErrorCategory.CONFIGURATION
     return ErrorCategory.PERMANENT if status >= 400 else None
+
+
+def _by_database(error: BaseException) -> ErrorCategory | None:
+    sqlite = getattr(error, "sqlite_errorcode", None)
+    if isinstance(sqlite, int):
+        return _BY_SQLITE_CODE.get(sqlite & 0xFF)  # the low byte of an extended code is the primary one
+    if type(error).__module__.startswith(_MYSQL_MODULES):
+        return _BY_MYSQL_NUMBER.get(error.args[0]) if error.args else None
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if isinstance(state, str) and state:
+        lengths = range(len(state), 1, -1)
+        return next((_BY_SQLSTATE[state[:n]] for n in lengths if state[:n] in _BY_SQLSTATE), None)
+    return None

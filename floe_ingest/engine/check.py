@@ -152,7 +152,7 @@ def told_missing(part: MissingPart, source: str) -> LoadError:
 def _check_catalog(config: DltIngestionConfig, plugins: Plugins) -> CatalogReport:
     request = resolve_catalog(config)
     try:
-        message = within(PROBE_SECONDS, lambda: _reach(request, plugins))
+        message = within(PROBE_SECONDS, lambda: reach_catalog(request, plugins))
     except OutOfTimeError:
         late = f"has not answered within {PROBE_SECONDS:g} seconds"
         return CatalogReport(request.name, request.type, success=False, message=late)
@@ -161,7 +161,12 @@ def _check_catalog(config: DltIngestionConfig, plugins: Plugins) -> CatalogRepor
     return CatalogReport(request.name, request.type, success=True, message=message)
 
 
-def _reach(request: CatalogRequest, plugins: Plugins) -> str:
+def reach_catalog(request: CatalogRequest, plugins: Plugins) -> str:
+    """Ask a catalog for its namespaces; return what was found, in words.
+
+    Raises:
+        CatalogConnectionError, CatalogConfigurationError, MissingPackageError: it cannot be asked.
+    """
     from floe_ingest.destination.catalogs import sqlite_file
     from floe_ingest.destination.target import Target
 

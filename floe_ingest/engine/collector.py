@@ -1,13 +1,18 @@
-"""dlt's progress events, passed on to ``Progress``."""
+"""dlt's progress events, passed on to ``Progress``, and each of its steps as a span."""
 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from dlt.common.runtime.collector_base import Collector
 
+from floe_ingest.telemetry import span
+
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from floe_ingest.engine.progress import Phase, Progress
     from floe_ingest.engine.side_by_side import Stop
 
@@ -27,6 +32,7 @@ class ProgressCollector(Collector):
         self._stop_of_run = stop
         self._phase: Phase | None = None
         self._rows: Counter[str] = Counter()
+        self._spans = ExitStack()
 
     def rows_of(self, table: str) -> int:
         """Return how many rows of a table were extracted."""
@@ -50,7 +56,19 @@ class ProgressCollector(Collector):
     def _start(self, step: str) -> None:
         self._phase = _PHASES.get(step.split(" ", 1)[0].lower())
         if self._phase is not None:
+            self._spans.enter_context(span(self._phase, {"ingestion.source_name": self._source}))
             self._progress.phase(self._source, self._phase)
 
     def _stop(self) -> None:
         self._phase = None
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """End a step; its span fails with the step."""
+        self._stop()
+        spans, self._spans = self._spans, ExitStack()
+        spans.__exit__(exc_type, exc_val, exc_tb)

@@ -6,15 +6,14 @@ import logging
 import re
 import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.engine.bulk import BulkLanding
-from floe_ingest.engine.categories import categorize, chain, describe
+from floe_ingest.engine.categories import categorize, chain, describe, retry_after
 from floe_ingest.engine.contracts import violation
 from floe_ingest.engine.cursors import CursorReading, CursorTarget
 from floe_ingest.engine.resources import (
@@ -28,11 +27,12 @@ from floe_ingest.engine.resources import (
     merges,
 )
 from floe_ingest.errors import SchemaError
-from floe_ingest.telemetry import span
+from floe_ingest.redaction import redacted_traceback
+from floe_ingest.telemetry import Events, metrics, span
 from floe_ingest_hookspecs import ErrorCategory, SourceResult, TableResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from dlt import Pipeline
     from dlt.extract import DltResource, DltSource
@@ -46,11 +46,33 @@ if TYPE_CHECKING:
     from floe_ingest.plugins import Plugins
     from floe_ingest_hookspecs import Cursor, LoadError, RunContext, SourceRequest
 
-log = structlog.get_logger(__name__)
 # Tracebacks go by the standard library, which is silent where nobody set it up.
 trace = logging.getLogger(__name__)
 
 _MAX_DELAY_SECONDS = 60.0
+_MAX_RETRY_AFTER_SECONDS = 600.0
+"""A server that wants to be left alone for longer is not waited for: the run fails, and says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What an orchestrator brings along for a source, instead of what a plugin would build.
+
+    Arguments:
+        pipeline: the pipeline to run, on the Iceberg destination; the engine's own without one.
+        build: makes the source, anew for each try; the plugin of its type does without one.
+        repeatable: whether ``build`` gives the rows again when it is called again.
+    """
+
+    pipeline: Pipeline | None = None
+    build: Callable[[], Any] | None = None
+    repeatable: bool = True
+
+    def name_for(self, request: SourceRequest) -> str:
+        """Return the name of the pipeline: by source and whole destination, so that no two share a state."""
+        if self.pipeline is not None:
+            return str(self.pipeline.pipeline_name)
+        return pipeline_name(request.name, request.destination_table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +89,7 @@ class SourceJob:
         plugins, progress: whom to ask, and whom to tell.
         stop: says when the run is to end.
         memory_limit: of each DuckDB connection, as "256MB".
+        handed: what an orchestrator brings along.
     """
 
     config: SourceConfig
@@ -80,6 +103,7 @@ class SourceJob:
     progress: Progress
     stop: Stop
     memory_limit: str
+    handed: Handed = field(default_factory=Handed)
 
     @property
     def destination(self) -> Destination:
@@ -88,8 +112,13 @@ class SourceJob:
 
     @property
     def pipeline_name(self) -> str:
-        """The name of the dlt pipeline: by source and whole destination, so that no two share a state."""
-        return pipeline_name(self.request.name, self.request.destination_table)
+        """The name of the dlt pipeline."""
+        return self.handed.name_for(self.request)
+
+    @property
+    def events(self) -> Events:
+        """The log of this source."""
+        return Events(source=self.request.name, pipeline=self.pipeline_name, run_id=self.context.run_id)
 
     @property
     def target(self) -> Target:
@@ -122,36 +151,72 @@ def load_source(job: SourceJob) -> SourceResult:
     started = time.monotonic()
     attempt = _Attempt(job)
     errors: tuple[LoadError, ...] = ()
-    with span("load", _attributes(job)) as traced:
+    attributes = source_attributes(job.config, job.request, job.handed)
+    with span("source", {**attributes, "ingestion.run_id": job.context.run_id}) as traced:
+        job.events.info("source is loaded", source_type=job.request.source_type)
         try:
             for trial in _retrying(job):
                 with trial:
                     attempt.run()
         except Exception as error:  # noqa: BLE001 (whatever fails a source becomes its result)
             _raise_if_interrupted(error, job)
-            trace.debug("source %s failed", job.request.name, exc_info=True)
+            trace.debug("source %s failed\n%s", job.request.name, redacted_traceback(error))
             errors = (attempt.locate(error, _told(error, job)),)
+            _tell_refusal(error, job)
         tables = attempt.tables(failed=bool(errors))
         if errors and any(table.committed for table in tables):
             errors = tuple(_partial(error, tables) for error in errors)
-        traced.finish(errors, rows=sum(table.rows_loaded for table in tables))
+        seconds = time.monotonic() - started
+        traced.finish(tables, errors, seconds)
+        _tell_end(job, tables, errors, seconds)
+        metrics().count(tables, errors, seconds, attributes)
     return SourceResult(
         name=job.request.name,
         success=not errors,
-        duration_seconds=time.monotonic() - started,
+        duration_seconds=seconds,
         tables=tables,
         errors=errors,
     )
 
 
-def _attributes(job: SourceJob) -> dict[str, str]:
-    return {
-        "ingestion.source_name": job.request.name,
-        "ingestion.source_type": job.request.source_type,
-        "ingestion.destination_table": job.request.destination_table,
-        "ingestion.pipeline_name": job.pipeline_name,
-        "ingestion.run_id": job.context.run_id,
+def source_attributes(
+    config: SourceConfig, request: SourceRequest, handed: Handed
+) -> dict[str, str | bool | int | float]:
+    """Return what spans and metrics say of a source."""
+    attributes: dict[str, str | bool | int | float] = {
+        "ingestion.source_name": request.name,
+        "ingestion.source_type": request.source_type,
+        "ingestion.destination_table": request.destination_table,
+        "ingestion.pipeline_name": handed.name_for(request),
+        "ingestion.schema_contract": config.schema_contract or "evolve",
     }
+    if config.write_mode is not None:
+        attributes["ingestion.write_mode"] = config.write_mode
+    return attributes
+
+
+def _tell_refusal(error: Exception, job: SourceJob) -> None:
+    """Log the change of a schema that a contract refused."""
+    refused = next((cause for cause in chain(error) if isinstance(cause, SchemaError)), None)
+    if refused is not None:
+        contract = job.config.schema_contract or "evolve"
+        job.events.error("schema change is refused", schema_contract=contract, error=str(refused))
+
+
+def _tell_end(
+    job: SourceJob, tables: tuple[TableResult, ...], errors: tuple[LoadError, ...], seconds: float
+) -> None:
+    for error in errors:
+        job.events.error(
+            "source failed", category=str(error.category), error_type=error.type, error=error.message
+        )
+    if not errors:
+        job.events.info(
+            "source is done",
+            rows_loaded=sum(table.rows_loaded for table in tables),
+            bytes_written=sum(table.bytes_written for table in tables),
+            duration_seconds=round(seconds, 3),
+        )
 
 
 def _told(error: Exception, job: SourceJob) -> LoadError:
@@ -171,23 +236,31 @@ def _retrying(job: SourceJob) -> Retrying:
     def transient(error: BaseException) -> bool:
         if not isinstance(error, Exception) or _interruption(error) or job.stop.requested:
             return False
+        if not job.handed.repeatable or (retry_after(error) or 0) > _MAX_RETRY_AFTER_SECONDS:
+            return False
         return categorize(error, job.plugins, job.context) is ErrorCategory.TRANSIENT
 
     def tell(state: Any) -> None:
-        error = state.outcome.exception()
-        log.warning(
+        error = _told(state.outcome.exception(), job)
+        job.events.warning(
             "source is tried again",
-            source=job.request.name,
             attempt=state.attempt_number,
             pause_seconds=round(state.next_action.sleep, 1),
-            error=_told(error, job).message,
+            error=error.message,
         )
+        metrics().retries.add(1, {"ingestion.source_type": job.request.source_type})
         job.progress.phase(job.request.name, "retry")
 
+    def pause(state: Any) -> float:
+        # What a server asks for goes before what we would do; the random part keeps clients apart.
+        return max(backoff(state), (retry_after(state.outcome.exception()) or 0) + spread(state))
+
     delay = job.retry.initial_delay_seconds
+    spread = wait_random(0, delay)
+    backoff = wait_exponential(multiplier=delay, max=_MAX_DELAY_SECONDS) + spread
     return Retrying(
         retry=retry_if_exception(transient),
-        wait=wait_exponential(multiplier=delay, max=_MAX_DELAY_SECONDS) + wait_random(0, delay),
+        wait=pause,
         stop=stop_after_attempt(job.retry.max_retries + 1),
         sleep=job.stop.sleep,
         before_sleep=tell,
@@ -219,6 +292,15 @@ class _Attempt:
     def run(self) -> None:
         """Try once: finish what an earlier try left half loaded, then extract and load the rest."""
         self._tries += 1
+        if self._tries == 1:
+            self._try()
+            return
+        job = self._job
+        attributes = source_attributes(job.config, job.request, job.handed)
+        with span("retry", {**attributes, "ingestion.attempt": self._tries}):
+            self._try()
+
+    def _try(self) -> None:
         self._job.stop.check()
         pipeline = self._pipeline()
         if pipeline.has_pending_data:
@@ -236,7 +318,8 @@ class _Attempt:
                 if refused is None and not any(isinstance(cause, SchemaError) for cause in chain(error)):
                     raise
                 # The package holds what was refused: it must not be loaded by a later try.
-                shutil.rmtree(self._job.folder.pipelines, ignore_errors=True)
+                if self._job.handed.pipeline is None:
+                    shutil.rmtree(self._job.folder.pipelines, ignore_errors=True)
                 if refused is None:
                     raise
                 raise refused from error
@@ -261,9 +344,9 @@ class _Attempt:
                 found = target.find(
                     table, job.pipeline_name, load_ids=self._load_ids, run_id=job.context.run_id
                 )
-            except Exception:  # noqa: BLE001 (the failure that matters is told already)
-                log.warning("table cannot be looked at after the load", table=name)
-                trace.debug("table %s cannot be looked at", name, exc_info=True)
+            except Exception as error:  # noqa: BLE001 (the failure that matters is told already)
+                job.events.warning("table cannot be looked at after the load", table=name)
+                trace.debug("table %s cannot be looked at\n%s", name, redacted_traceback(error))
                 found = None
             if found is not None:
                 results.append(TableResult(name, found.rows, found.bytes, found.snapshot_id, committed=True))
@@ -272,27 +355,26 @@ class _Attempt:
         return tuple(results)
 
     def _pipeline(self) -> Pipeline:
-        import dlt
-
-        from floe_ingest.destination.factory import iceberg
         from floe_ingest.engine.collector import ProgressCollector
+        from floe_ingest.engine.pipelines import new_pipeline, prepare_pipeline
 
         job = self._job
         self._collector = ProgressCollector(job.progress, job.request.name, job.stop)
-        return dlt.pipeline(
+        pipeline = job.handed.pipeline or new_pipeline(
             job.pipeline_name,
-            pipelines_dir=str(job.folder.pipelines),
-            destination=iceberg(
-                catalog_name=job.catalog_name,
-                catalog_properties=dict(job.catalog_properties),
-                run_id=job.context.run_id,
-                scratch_folder=str(job.folder.scratch),
-                memory_limit=job.memory_limit,
-                enable_dataset_name_normalization=False,
-            ),
-            dataset_name=job.destination.namespace,
-            progress=self._collector,
+            job.folder.pipelines,
+            job.destination.namespace,
+            job.catalog_name,
+            job.catalog_properties,
         )
+        prepare_pipeline(
+            pipeline,
+            run_id=job.context.run_id,
+            scratch=job.folder.scratch,
+            memory_limit=job.memory_limit,
+            collector=self._collector,
+        )
+        return pipeline
 
     def _known_tables(self, pipeline: Pipeline) -> frozenset[str]:
         """Return the tables that were loaded before, where a contract asks for it."""
@@ -305,9 +387,12 @@ class _Attempt:
 
     def _source(self, known_tables: frozenset[str]) -> DltSource:
         job = self._job
-        source = as_source(job.plugins.build_source(job.request), job.request.name, job.request.source_type)
+        build = job.handed.build
+        built = build() if build is not None else job.plugins.build_source(job.request)
+        source = as_source(built, job.request.name, job.request.source_type)
         check_tables(source, job.config, job.destination)
-        bulk = "bulk" in job.plugins.source_type(job.request.source_type).source_type.capabilities
+        capabilities = job.plugins.source_type(job.request.source_type).source_type.capabilities
+        bulk = build is None and "bulk" in capabilities
         aim(
             source,
             job.config,
@@ -351,7 +436,7 @@ class _Attempt:
         for name, resource in loaded_resources(source).items():
             table = str(resource.table_name)
             if self._job.target.find(table, pipeline, load_ids=(), run_id=self._job.context.run_id):
-                log.info("table holds this run already", source=self._job.request.name, table=table)
+                self._job.events.info("table holds this run already", table=table)
                 source.resources[name].selected = False
 
     def _remember(self, pipeline: Pipeline, info: Any) -> None:

@@ -6,9 +6,10 @@ import difflib
 import logging
 import shutil
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from floe_ingest.config import resolve_catalog, resolve_source, validate_config
+from floe_ingest.config.environment import expand
+from floe_ingest.config.secrets import secret_leaves, secrets_in
 from floe_ingest.dataplane.connection import share_of_memory
+from floe_ingest.destination.catalogs import catalogs_in_use
 from floe_ingest.engine.categories import categorize, describe
 from floe_ingest.engine.check import probe as probe_source
 from floe_ingest.engine.check import told_missing
-from floe_ingest.engine.loading import SourceJob, load_source
+from floe_ingest.engine.loading import Handed, SourceJob, load_source, source_attributes
 from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.side_by_side import Stop, cores, side_by_side
 from floe_ingest.engine.workdir import new_run_id, run_folder, storage_errors
@@ -33,6 +37,7 @@ from floe_ingest.errors import (
     SourceConfigurationError,
 )
 from floe_ingest.plugins import load_plugins
+from floe_ingest.redaction import keeping_secret, redacted_traceback
 from floe_ingest.telemetry import span
 from floe_ingest_hookspecs import RunContext, RunResult, SourceResult
 
@@ -51,11 +56,26 @@ WORK_FOLDER = ".floe-ingest"
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class PreparedSource:
+    """A source whose configuration is resolved.
+
+    Arguments:
+        config: as the user wrote it.
+        request: as its plugin gets it.
+        handed: what an orchestrator brings along.
+    """
+
+    config: SourceConfig
+    request: SourceRequest
+    handed: Handed = field(default_factory=Handed)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
     """A configuration whose every part is resolved: from here on, only loading can fail."""
 
     config: DltIngestionConfig
-    sources: tuple[tuple[SourceConfig, SourceRequest], ...]
+    sources: tuple[PreparedSource, ...]
     catalog_name: str
     catalog_properties: Mapping[str, str]
 
@@ -99,29 +119,70 @@ def run(
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     plugins = plugins or load_plugins()
-    progress = progress or Silent()
-    prepared = _prepare(config, sources, plugins)
-    _probe(prepared, plugins)
+    with keeping_secret(secrets_written(config)):
+        prepared = _prepare(config, sources, plugins)
+        with keeping_secret(secrets_of(prepared)):
+            probe_all(prepared, plugins)
+            return run_prepared(
+                prepared,
+                run_id=run_id,
+                full_refresh=full_refresh,
+                jobs=jobs,
+                plugins=plugins,
+                progress=progress or Silent(),
+            )
+
+
+def run_prepared(
+    prepared: Prepared,
+    *,
+    plugins: Plugins,
+    run_id: str | None = None,
+    full_refresh: bool = False,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Load sources whose configuration is resolved. Arguments and result are those of ``run``."""
+    config, progress = prepared.config, progress or Silent()
     context = RunContext(
         run_id=run_id or new_run_id(),
         started_at=datetime.now(UTC),
-        sources=tuple(request.name for _, request in prepared.sources),
+        sources=tuple(source.request.name for source in prepared.sources),
         full_refresh=full_refresh,
     )
+    started = time.monotonic()
     progress.run_started(context.run_id, context.sources)
     plugins.before_run(context)
     at_once = min(jobs or cores(), len(prepared.sources))
-    with _work_root(config) as root, span("run", {"ingestion.run_id": context.run_id}):
+    with (
+        catalogs_in_use(),
+        _work_root(config) as root,
+        span("run", _attributes(prepared, context)) as traced,
+    ):
         share = share_of_memory(config.memory_limit, at_once)
         running = _Run(prepared, context, root, run_id, plugins, progress, Stop(), share)
-        works = [partial(_run_source, running, source, request) for source, request in prepared.sources]
+        works = [partial(_run_source, running, source) for source in prepared.sources]
         results = side_by_side(works, at_once, running.stop)
+        traced.finish(
+            [table for result in results for table in result.tables],
+            [error for result in results for error in result.errors],
+            time.monotonic() - started,
+        )
     outcome = RunResult(context.run_id, all(result.success for result in results), tuple(results))
     plugins.after_run(context, outcome)
     return outcome
 
 
-def _prepare(config: DltIngestionConfig, sources: Sequence[str] | None, plugins: Plugins) -> _Prepared:
+def _attributes(prepared: Prepared, context: RunContext) -> dict[str, str | bool | int | float]:
+    """Return what the span of a run says; of a run of one source, what that source's span says."""
+    attributes: dict[str, str | bool | int | float] = {"ingestion.run_id": context.run_id}
+    if len(prepared.sources) == 1:
+        [source] = prepared.sources
+        attributes |= source_attributes(source.config, source.request, source.handed)
+    return attributes
+
+
+def _prepare(config: DltIngestionConfig, sources: Sequence[str] | None, plugins: Plugins) -> Prepared:
     validate_config(config, plugins)
     chosen = _choose(config, sources)
     catalog = resolve_catalog(config)
@@ -129,8 +190,8 @@ def _prepare(config: DltIngestionConfig, sources: Sequence[str] | None, plugins:
     requests = []
     for source in chosen:
         plugins.require(source.source_type)
-        requests.append((source, resolve_source(source, config, plugins)))
-    return _Prepared(config, tuple(requests), catalog.name, properties)
+        requests.append(PreparedSource(source, resolve_source(source, config, plugins)))
+    return Prepared(config, tuple(requests), catalog.name, properties)
 
 
 def _choose(config: DltIngestionConfig, names: Sequence[str] | None) -> list[SourceConfig]:
@@ -151,7 +212,7 @@ def _choose(config: DltIngestionConfig, names: Sequence[str] | None) -> list[Sou
     return [source for source in config.sources if not names or source.name in names]
 
 
-def _probe(prepared: _Prepared, plugins: Plugins) -> None:
+def probe_all(prepared: Prepared, plugins: Plugins) -> None:
     """Find what is wrong in the configuration of any source before the first byte moves.
 
     A source that cannot be reached just now is left to its load, which tries more than once.
@@ -165,8 +226,8 @@ def _probe(prepared: _Prepared, plugins: Plugins) -> None:
             found = probe_source(request, plugins)
         except (ConfigurationError, PluginError) as error:
             return error
-        except Exception:  # noqa: BLE001 (the load will meet it, and tell)
-            trace.debug("probe of %s failed", request.name, exc_info=True)
+        except Exception as error:  # noqa: BLE001 (the load will meet it, and tell)
+            trace.debug("probe of %s failed\n%s", request.name, redacted_traceback(error))
             return None
         # A permission may be granted by the time of the load, which tells if it was not.
         parts = [part for part in (found.missing if found else ()) if part.kind != "permission"]
@@ -175,11 +236,25 @@ def _probe(prepared: _Prepared, plugins: Plugins) -> None:
             return SourceConfigurationError("\n".join(told))
         return None
 
-    requests = [request for _, request in prepared.sources]
+    requests = [source.request for source in prepared.sources if source.handed.build is None]
+    if not requests:
+        return
     with ThreadPoolExecutor(max_workers=min(8, len(requests))) as pool:
         for error in pool.map(probe, requests):
             if error is not None:
                 raise error
+
+
+def secrets_of(prepared: Prepared) -> tuple[str, ...]:
+    """Return every secret that a prepared configuration holds."""
+    found = [secret for source in prepared.sources for secret in secrets_in(source.request.config)]
+    return (*found, *secret_leaves(dict(prepared.catalog_properties)))
+
+
+def secrets_written(config: DltIngestionConfig) -> list[str]:
+    """Return the secrets of a configuration before it is resolved, since resolving may fail."""
+    written = [config.catalog_config or {}, *(source.source_config for source in config.sources)]
+    return [secret for part in written for secret in (*expand(part).secrets, *secret_leaves(part))]
 
 
 @contextmanager
@@ -209,7 +284,7 @@ class _SourceFailedError(Exception):
 class _Run:
     """What the sources of one run have in common."""
 
-    prepared: _Prepared
+    prepared: Prepared
     context: RunContext
     root: Path
     run_id: str | None
@@ -219,21 +294,22 @@ class _Run:
     memory_limit: str
 
 
-def _run_source(run: _Run, source: SourceConfig, request: SourceRequest) -> SourceResult:
-    run.progress.source_started(request.name, request.source_type)
-    result = _load(run, source, request)
+def _run_source(run: _Run, source: PreparedSource) -> SourceResult:
+    run.progress.source_started(source.request.name, source.request.source_type)
+    result = _load(run, source)
     run.progress.source_finished(result)
     return result
 
 
-def _load(run: _Run, source: SourceConfig, request: SourceRequest) -> SourceResult:
+def _load(run: _Run, source: PreparedSource) -> SourceResult:
+    request = source.request
     try:
         with run_folder(run.root, request.name, run.run_id, run.context.run_id) as folder:
             request = replace(request, work_folder=folder.scratch / "source")
             if folder.resumed:
                 log.warning("an unfinished run is gone on with", source=request.name, run_id=folder.run_id)
             job = SourceJob(
-                config=source,
+                config=source.config,
                 request=request,
                 context=replace(run.context, run_id=folder.run_id, source=request),
                 catalog_name=run.prepared.catalog_name,
@@ -244,6 +320,7 @@ def _load(run: _Run, source: SourceConfig, request: SourceRequest) -> SourceResu
                 progress=run.progress,
                 stop=run.stop,
                 memory_limit=run.memory_limit,
+                handed=source.handed,
             )
             result = _enriched(load_source(job), job.context, run.plugins)
             if folder.resumed and folder.run_id != run.context.run_id:

@@ -22,7 +22,7 @@ def floe_ingest_source_types() -> list[SourceType]:
             SqlDatabaseConfig,
             "Tables and queries of a SQL database, by its SQLAlchemy URL",
             requires=(Requirement("sqlalchemy", "pip install 'floe-ingest[sql]'"),),
-            capabilities=("bulk", "check"),
+            capabilities=("bulk", "check", "keys"),
         )
     ]
 

@@ -60,7 +60,8 @@ class SourceType:
             misspelt key is an error and not a setting that does nothing.
         summary: one line for lists.
         requires: imports that this type needs beyond the core installation.
-        capabilities: free words for lists, such as ``bulk``, ``incremental``, ``check``.
+        capabilities: free words for lists, such as ``bulk``, ``incremental``, ``check``, and ``keys`` for a
+            type whose resources find their primary key when they are read.
 
     Raises:
         ValueError, TypeError: where a field is not as described.

@@ -1,0 +1,1 @@
+"""Adapters to other programs, each thin over the plugin manager and the engine."""
