@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from floe_core.composition.models import PluginRequirements
     from floe_core.schemas.compiled_artifacts import (
         CatalogDeploymentBinding,
+        IcebergRestCatalogBinding,
         IngestionDeploymentBinding,
         StorageDeploymentBinding,
     )
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 _CATALOG_NAME = "ICEBERG_CATALOG__ICEBERG_CATALOG_NAME"
 _PREFIX = "PYICEBERG_CATALOG__"
 _CLIENT_ID, _CLIENT_SECRET = "oauth2.client-id", "oauth2.client-secret"
-_AWS = {
-    "AWS_ACCESS_KEY_ID": "s3.access-key-id",
-    "AWS_SECRET_ACCESS_KEY": "s3.secret-access-key",
-    "AWS_SESSION_TOKEN": "s3.session-token",
-    "AWS_REGION": "s3.region",
-}
+_AWS = (
+    ("AWS_ACCESS_KEY_ID", "s3.access-key-id"),
+    ("AWS_SECRET_ACCESS_KEY", "s3.secret-access-key"),
+    ("AWS_SESSION_TOKEN", "s3.session-token"),
+    ("AWS_REGION", "s3.region"),
+)
 
 
 def requirements(plugin: str) -> PluginRequirements:
@@ -85,15 +86,13 @@ def deployment_binding(
             table_format="iceberg",
             source_filesystem=dict(address),
             destination_filesystem={"bucket_url": storage.warehouse.uri, "credentials": address},
-            iceberg_catalog_env=_catalog_env(storage, catalog),
-            env_refs=_env_refs(storage, catalog),
+            iceberg_catalog_env=_catalog_env(storage, catalog.iceberg_rest),
+            env_refs=_env_refs(storage, catalog.iceberg_rest),
         ),
     )
 
 
-def _catalog_env(storage: StorageDeploymentBinding, catalog: CatalogDeploymentBinding) -> dict[str, str]:
-    rest = catalog.iceberg_rest
-    assert rest is not None  # noqa: S101 (checked by the caller)
+def _catalog_env(storage: StorageDeploymentBinding, rest: IcebergRestCatalogBinding) -> dict[str, str]:
     properties = {
         **{key: str(value) for key, value in storage.runtime.pyiceberg_properties.items()},
         **rest.properties,
@@ -114,9 +113,7 @@ def _catalog_env(storage: StorageDeploymentBinding, catalog: CatalogDeploymentBi
     }
 
 
-def _env_refs(storage: StorageDeploymentBinding, catalog: CatalogDeploymentBinding) -> dict[str, str]:
-    rest = catalog.iceberg_rest
-    assert rest is not None  # noqa: S101 (checked by the caller)
+def _env_refs(storage: StorageDeploymentBinding, rest: IcebergRestCatalogBinding) -> dict[str, str]:
     env_name = _env_name(rest.catalog_name)
     refs = {
         "credential": f"{env_name}_CREDENTIAL",
@@ -175,7 +172,7 @@ def bound_catalog(binding: Any, folder: Path, environ: Mapping[str, str] | None 
         for variable, value in given.items()
         if variable.upper().startswith(prefix)
     }
-    for variable, key in _AWS.items():
+    for variable, key in _AWS:
         if variable in given:
             properties.setdefault(key, given[variable])
     client_id, secret = properties.pop(_CLIENT_ID, None), properties.pop(_CLIENT_SECRET, None)
@@ -204,24 +201,25 @@ def _env_name(catalog: str) -> str:
 
 # -- catalog_config as floe's earlier interface passes it
 
-_FLOE_KEYS = {
-    "s3_endpoint": "s3.endpoint",
-    "s3_region": "s3.region",
-    "s3_access_key": "s3.access-key-id",
-    "s3_secret_key": "s3.secret-access-key",
-    "s3_session_token": "s3.session-token",
-    "s3_path_style_access": "s3.path-style-access",
-    "path_style_access": "s3.path-style-access",
-    "catalog_name": "name",
-    "catalog_type": "type",
-    "catalog_uri": "uri",
-    "oauth2_server_uri": "oauth2-server-uri",
-}
+_FLOE_KEYS = (
+    ("s3_endpoint", "s3.endpoint"),
+    ("s3_region", "s3.region"),
+    ("s3_access_key", "s3.access-key-id"),
+    ("s3_secret_key", "s3.secret-access-key"),
+    ("s3_session_token", "s3.session-token"),
+    ("s3_path_style_access", "s3.path-style-access"),
+    ("path_style_access", "s3.path-style-access"),
+    ("catalog_name", "name"),
+    ("catalog_type", "type"),
+    ("catalog_uri", "uri"),
+    ("oauth2_server_uri", "oauth2-server-uri"),
+)
 
 
 def pyiceberg_keys(catalog_config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a catalog's settings under PyIceberg's names, where floe has names of its own."""
-    settings = {_FLOE_KEYS.get(key, key): value for key, value in catalog_config.items()}
+    names = dict(_FLOE_KEYS)
+    settings = {names.get(key, key): value for key, value in catalog_config.items()}
     client_id, secret = settings.pop("client_id", None), settings.pop("client_secret", None)
     if client_id and secret:
         settings.setdefault("credential", f"{client_id}:{secret}")
