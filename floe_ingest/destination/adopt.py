@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING, Any
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyiceberg.manifest import DataFile
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.typedef import Record
     from pyiceberg.types import IcebergType, NestedField
 
 _FIELD_ID = b"PARQUET:field_id"
+
+# Not LZ4, as pyarrow calls both LZ4_RAW and the older one that readers take for different things.
+_CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD"})
+_ROW_GROUP_BYTES = 128 * 1024 * 1024
+"""Iceberg's default of ``write.parquet.row-group-size-bytes``."""
 
 
 def fits(metadata: pq.FileMetaData, schema: Schema) -> bool:
@@ -37,6 +44,72 @@ def fits(metadata: pq.FileMetaData, schema: Schema) -> bool:
     # pyiceberg finds statistics by the path in the file, so paths must be those that Iceberg writes.
     known = parquet_path_to_id_mapping(schema)
     return all(metadata.schema.column(i).path in known for i in range(metadata.num_columns))
+
+
+def is_laid_out(metadata: pq.FileMetaData, properties: Mapping[str, str], target_bytes: int) -> bool:
+    """Return whether a Parquet file is packed and cut as the table asks for.
+
+    Its codec must be the table's where that names one, else one that every reader knows. No row group may
+    be larger than twice the table's size of one, and the file may pass the target size by its last row
+    group alone, as files do that are ended once they have reached it.
+    """
+    codecs = _CODECS
+    if codec := properties.get("write.parquet.compression-codec"):
+        codecs = frozenset({codec.upper()})
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = [[group.column(number) for number in range(metadata.num_columns)] for group in groups]
+    if any(chunk.compression not in codecs or chunk.file_path for group in chunks for chunk in group):
+        return False
+    most = 2 * int(properties.get("write.parquet.row-group-size-bytes", _ROW_GROUP_BYTES))
+    if any(group.total_byte_size > most for group in groups):
+        return False
+    packed = [sum(chunk.total_compressed_size for chunk in group) for group in chunks]
+    return bool(sum(packed[:-1]) <= target_bytes)
+
+
+def partition_of(metadata: pq.FileMetaData, spec: PartitionSpec, schema: Schema) -> tuple[Any, ...] | None:
+    """Return the one partition that all rows of a Parquet file are in, by its statistics; None if unproved.
+
+    That is proved where a column has no NULL and its least and its greatest value have one partition value,
+    or where it holds nothing but NULL.
+    """
+    positions = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
+    values = []
+    for term in spec.fields:
+        column = schema.find_column_name(term.source_id)
+        if column not in positions:
+            return None
+        found = _partition_value(metadata, positions[column], term, schema)
+        if found is None:
+            return None
+        values.append(found[0])
+    return tuple(values)
+
+
+def _partition_value(
+    metadata: pq.FileMetaData, position: int, term: PartitionField, schema: Schema
+) -> tuple[Any] | None:
+    """Return the only value of one partition field, in a tuple; None if there may be more than one."""
+    from pyiceberg.partitioning import partition_record_value
+    from pyiceberg.transforms import VoidTransform
+
+    if isinstance(term.transform, VoidTransform):
+        return (None,)
+    chunks = [metadata.row_group(group).column(position) for group in range(metadata.num_row_groups)]
+    statistics = [chunk.statistics for chunk in chunks]
+    if not term.transform.preserves_order or any(s is None or not s.has_null_count for s in statistics):
+        return None
+    if all(s.null_count == chunk.num_values for s, chunk in zip(statistics, chunks, strict=True)):
+        return (None,)
+    if any(s.null_count or not s.has_min_max for s in statistics):
+        return None
+    if metadata.schema.column(position).physical_type in ("FLOAT", "DOUBLE"):
+        return None  # a NaN is in no bounds
+    transform = term.transform.transform(schema.find_type(term.source_id))
+    found = {
+        transform(partition_record_value(term, bound, schema)) for s in statistics for bound in (s.min, s.max)
+    }
+    return (found.pop(),) if len(found) == 1 else None
 
 
 def _fields_fit(file_fields: list[pa.Field], table_fields: list[NestedField]) -> bool:
@@ -157,6 +230,8 @@ def describe(metadata: pq.FileMetaData, schema: Schema, properties: dict[str, st
     for field_id in _unbounded(metadata, paths):
         statistics["lower_bounds"].pop(field_id, None)
         statistics["upper_bounds"].pop(field_id, None)
+    for field_id in _uncounted(metadata, paths):
+        statistics["null_value_counts"].pop(field_id, None)
     data_file = DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=place.location,
@@ -207,11 +282,14 @@ def _unit_of(kind: pq.ParquetLogicalType) -> int:
 
 
 def _unbounded(metadata: pq.FileMetaData, paths: dict[str, int]) -> set[int]:
-    """Return the fields that have a row group with values but no bounds, such as one with a NaN.
+    """Return the fields whose bounds are not those of all their values.
 
-    pyiceberg would take the bounds of the other row groups for the file's, and a filter would then
-    skip rows.
+    They are fields with a row group that has values but no bounds, such as one with a NaN: pyiceberg would
+    take the bounds of the other row groups for the file's, and a filter would then skip rows. Other writers
+    than DuckDB leave a NaN out of the bounds and give them all the same, while engines differ in
+    whether a NaN is greater than a number.
     """
+    nan_shows = (metadata.created_by or "").startswith("DuckDB")
     found = set()
     for group in range(metadata.num_row_groups):
         for position in range(metadata.num_columns):
@@ -222,6 +300,18 @@ def _unbounded(metadata: pq.FileMetaData, paths: dict[str, int]) -> set[int]:
                 or not statistics.has_null_count
                 or (statistics.null_count < column.num_values)
             )
-            if has_values and (statistics is None or not statistics.has_min_max):
+            unbounded = has_values and (statistics is None or not statistics.has_min_max)
+            if unbounded or (column.physical_type in ("FLOAT", "DOUBLE") and not nan_shows):
+                found.add(paths[column.path_in_schema])
+    return found
+
+
+def _uncounted(metadata: pq.FileMetaData, paths: dict[str, int]) -> set[int]:
+    """Return the fields with a row group that does not say how many NULLs it holds: their sum is too low."""
+    found = set()
+    for group in range(metadata.num_row_groups):
+        for position in range(metadata.num_columns):
+            column = metadata.row_group(group).column(position)
+            if column.statistics is None or not column.statistics.has_null_count:
                 found.add(paths[column.path_in_schema])
     return found

@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from floe_ingest.dataplane.merge import MergeRule, Strategy
 from floe_ingest.destination.children import ChildTables
 from floe_ingest.destination.commit import ATTEMPTS, RootMovedError, TableCommit, TableLoad, TablePlan
+from floe_ingest.destination.foreign import listed
 from floe_ingest.destination.layout import LoadFile, load_arrow_schema
 from floe_ingest.destination.ledger import LoadMark, find_load, snapshot_key
 from floe_ingest.destination.merging import ChildOf, merge_data_files, root_ids
@@ -72,6 +73,7 @@ class ChainLoad:
         for files in self._files.values():
             # dlt writes files one after the other, under random names: time alone tells their order.
             files.sort(key=lambda path: path.stat().st_mtime_ns)
+            files[:] = [file for path in files for file in listed(path, client.landing)]
         self._root = str(get_root_table(schema.tables, next(iter(self._files)))["name"])
         self._chain = [str(table["name"]) for table in get_nested_tables(schema.tables, self._root)]
         self._strategy, self._rule = self._how()

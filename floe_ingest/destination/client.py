@@ -24,6 +24,7 @@ from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
 from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.destination.catalogs import embedded_catalog, ensure_namespace, open_catalog
+from floe_ingest.destination.foreign import LANDING
 from floe_ingest.destination.jobs import ChainCommitJob, FileJob, InternalTableJob
 from floe_ingest.destination.ledger import LoadMark
 from floe_ingest.destination.meta import MetaTable, StoredSchema
@@ -88,6 +89,11 @@ class IcebergClient(JobClientBase, WithStateSync):
     def scratch(self, load_id: str) -> Path:
         """Return the load's own folder for files on their way. ``complete_load`` removes it."""
         return Path(self.config.scratch_folder or tempfile.gettempdir()) / f"floe-ingest-{load_id}"
+
+    @property
+    def landing(self) -> Path | None:
+        """Where files wait that a load names by a list; None where no scratch folder was given."""
+        return Path(self.config.scratch_folder) / LANDING if self.config.scratch_folder else None
 
     def settings(self, load_id: str) -> DataPlaneSettings:
         """Return how much of the machine this load may take."""

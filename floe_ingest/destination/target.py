@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
+    from pyiceberg.schema import Schema
     from pyiceberg.table import Table
 
     from floe_ingest.dataplane.columns import Column
@@ -41,6 +42,17 @@ class Target:
     def columns_for(self, table: str, columns: pa.Schema) -> tuple[Column, ...]:
         """Return the columns that data files of a load must have, with the field ids they will get.
 
+        Arguments: see ``schema_for``.
+
+        Raises:
+            SchemaError: the table cannot hold them.
+        """
+        by_name = {column.name: column for column in table_columns(self.schema_for(table, columns))}
+        return tuple(by_name[name] for name in columns.names)
+
+    def schema_for(self, table: str, columns: pa.Schema) -> Schema:
+        """Return the schema that a table will have with a load's columns.
+
         The commit decides anew; files whose ids turn out different by then are rewritten.
 
         Arguments:
@@ -54,13 +66,12 @@ class Target:
 
         existing = self._load(table)
         if existing is None:
-            return table_columns(iceberg_schema(columns))
+            return iceberg_schema(columns)
         check_compatible(existing.schema(), iceberg_schema(columns), self._name_of(table))
         transaction = StagedTransaction(existing)
         with transaction.update_schema() as update:
             update.union_by_name(columns)
-        by_name = {column.name: column for column in table_columns(transaction.table_metadata.schema())}
-        return tuple(by_name[name] for name in columns.names)
+        return transaction.table_metadata.schema()
 
     def variants(self, table: str, columns: pa.Schema, pinned: Collection[str]) -> Mapping[str, str | None]:
         """Return, by name, the column into which each column goes whose type the table cannot hold.

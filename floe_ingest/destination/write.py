@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from floe_ingest.dataplane.connection import DataPlaneSettings, connect
 from floe_ingest.dataplane.copy import PARALLEL_FROM_BYTES, FileOptions, WrittenFile, rows_of
 from floe_ingest.dataplane.partitions import FileLayout, copy_by_partition
-from floe_ingest.destination.adopt import Place, check_years, describe, fits
+from floe_ingest.destination.adopt import Place, check_years, describe, fits, is_laid_out, partition_of
 from floe_ingest.destination.layout import table_columns
 from floe_ingest.destination.spec import order_of, partition_record, terms_of
 
@@ -94,7 +95,8 @@ def write_data_files(task: WriteTask) -> WrittenData:
         SchemaError: a date or timestamp is outside the years 1 to 9999.
         OSError: storage refused or is full. Files of this call are removed.
     """
-    return publish_files(task, _adoptable(task) or _rewrite(task))
+    adopted, rest = _split(task)
+    return publish_files(task, [*adopted, *_rewrite(task, rest)])
 
 
 def publish_files(task: WriteTask, local: Sequence[WrittenFile]) -> WrittenData:
@@ -124,32 +126,46 @@ def remove_data_files(io: FileIO, data_files: Sequence[DataFile]) -> None:
             continue
 
 
-def _adoptable(task: WriteTask) -> list[WrittenFile]:
-    """Return all inputs if every one fits and they are not many small ones, else none."""
+def _split(task: WriteTask) -> tuple[list[WrittenFile], list[Path]]:
+    """Return the inputs that become data files as they are, and those to rewrite.
+
+    Small files of one partition are rewritten into one where there are more of them than threads would
+    write, or where others are rewritten anyway.
+    """
     import pyarrow.parquet as pq
 
-    if not task.inputs or task.layout or task.renames:
-        return []
-    sizes = [path.stat().st_size for path in task.inputs]
-    if len(sizes) > (os.cpu_count() or 1) and sum(sizes) / len(sizes) < _SMALL_FILE:
-        return []
-    footers = [pq.read_metadata(path) for path in task.inputs]
-    if not all(fits(footer, task.schema) for footer in footers):
-        return []
-    return [
-        WrittenFile(path, footer.num_rows, size)
-        for path, footer, size in zip(task.inputs, footers, sizes, strict=True)
-    ]
+    adopted: list[WrittenFile] = []
+    if task.layout.order or task.renames:
+        return adopted, list(task.inputs)
+    options = file_options(task.table_properties)
+    cores = os.cpu_count() or 1
+    rest = []
+    for path in task.inputs:
+        footer = pq.read_metadata(path)
+        partition = None
+        if fits(footer, task.schema) and is_laid_out(footer, task.table_properties, options.target_bytes):
+            partition = partition_of(footer, task.spec, task.schema) if task.spec is not None else ()
+        if partition is None:
+            rest.append(path)
+        else:
+            adopted.append(WrittenFile(path, footer.num_rows, path.stat().st_size, partition=partition))
+    small = [file for file in adopted if file.bytes < min(_SMALL_FILE, options.target_bytes // 4)]
+    in_partition = Counter(file.partition for file in small)
+    combined = {file.path for file in small if rest or in_partition[file.partition] > cores}
+    return (
+        [file for file in adopted if file.path not in combined],
+        [path for path in task.inputs if path in {*rest, *combined}],
+    )
 
 
-def _rewrite(task: WriteTask) -> list[WrittenFile]:
-    if not task.inputs:
+def _rewrite(task: WriteTask, inputs: Sequence[Path]) -> list[WrittenFile]:
+    if not inputs:
         return []
-    total = sum(path.stat().st_size for path in task.inputs)
+    total = sum(path.stat().st_size for path in inputs)
     layout, columns = task.layout, table_columns(task.schema)
     options = file_options(task.table_properties, parallel=total >= PARALLEL_FROM_BYTES)
     with connect(task.settings, ordered=bool(layout.order)) as connection:
-        select = rows_of(connection, task.inputs, columns, task.renames)
+        select = rows_of(connection, inputs, columns, task.renames)
         return copy_by_partition(connection, select, columns, layout, task.scratch, options)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,10 +17,10 @@ from floe_ingest_hookspecs import BulkScan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
     from dlt.common.schema.typing import TColumnSchema
+    from pyiceberg.schema import Schema
 
     from floe_ingest.config import SchemaContract
     from floe_ingest.dataplane.columns import Column
@@ -40,6 +42,7 @@ class BulkLanding:
         in_order: whether the last row of several with one key has to be found again, as in a merge.
         columns_for: gives a table's columns with field ids for a load's columns.
         variants: gives, by name, the column into which a column goes whose type the table cannot hold.
+        schema_for: gives a table's schema with a load's columns in it.
         existing: gives the columns that a table has; None for a new one.
         contract: what happens where the scan's columns are not the table's.
         folder: where files wait for their load package.
@@ -52,6 +55,7 @@ class BulkLanding:
     in_order: Callable[[], bool]
     columns_for: Callable[[str, pa.Schema], Sequence[Column]]
     variants: Callable[[str, pa.Schema], Mapping[str, str | None]]
+    schema_for: Callable[[str, pa.Schema], Schema]
     existing: Callable[[str], pa.Schema | None]
     contract: SchemaContract
     folder: Path
@@ -74,8 +78,10 @@ class BulkLanding:
     def _land(self, scan: BulkScan) -> Iterator[Any]:
         import dlt
 
+        from floe_ingest.destination.foreign import write_list
+
         try:
-            schema, files = self._write(replace(scan, ordered=scan.ordered or self.in_order()))
+            schema, files, taken = self._write(replace(scan, ordered=scan.ordered or self.in_order()))
         except Exception as error:
             if scan.otherwise is None or not stopped_on_data(error):
                 raise
@@ -87,13 +93,22 @@ class BulkLanding:
             return
         self.hint(_zoneless(schema))
         empty = schema.empty_table()
-        if not files:
+        if taken:
+            path = write_list(self.folder, [file for file, _ in taken], schema)
+            rows = sum(count for _, count in taken)
+            yield dlt.mark.with_file_import(str(path), "parquet", rows, hints=empty)
+        elif not files:
             # dlt creates the table from an item without rows.
             yield empty
         for file in files:
             yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, hints=empty)
 
-    def _write(self, scan: BulkScan) -> tuple[pa.Schema, Sequence[WrittenFile]]:
+    def _write(self, scan: BulkScan) -> tuple[pa.Schema, Sequence[WrittenFile], Sequence[tuple[Path, int]]]:
+        """Bring the rows of a scan into the landing folder.
+
+        Returns:
+            The table's columns; the files that were written; files taken in as they are, with their rows.
+        """
         with open_scan(scan, self.settings) as opened:
             if cut := opened.with_nanoseconds():
                 log.warning(
@@ -108,12 +123,17 @@ class BulkLanding:
                 fitted, origins = _with_variants(found, origins, self.variants(self.table, found))
             schema = _ordered_as_in_dlt(fitted.columns, self.table, self.existing)
             columns = self.columns_for(self.table, schema)
+            taken, left = self._take_in(scan, schema, origins)
             new = opened if self.reading is None else self.reading.scan(opened, origins)
-            options = FileOptions(ordered=scan.ordered)
-            files = new.write(columns, origins, self.folder, options, fitted.lenient)
+            write = partial(self._write_rows, columns=columns, origins=origins, lenient=fitted.lenient)
+            files = [] if taken else write(new)
             if files and self.reading is not None:
                 self.reading.landed(new, [file.path for file in files], origins)
-        return schema, files
+        if taken and left:
+            rest = BulkScan.of_parquet(left, origin=scan.origin, ordered=scan.ordered)
+            with open_scan(rest, self.settings) as opened:
+                files = write(opened)
+        return schema, files, taken
 
     def _new_of(self, item: Any, reading: CursorReading) -> Any:
         import pyarrow as pa
@@ -126,6 +146,41 @@ class BulkLanding:
                 f"source type with the capability 'bulk' yields BulkScan or Arrow tables where there is one."
             )
         return reading.arrow(item, _origins(item.schema.names, f"resource {reading.resource}"))
+
+    def _write_rows(
+        self,
+        opened: OpenScan,
+        *,
+        columns: Sequence[Column],
+        origins: Mapping[str, str],
+        lenient: frozenset[str],
+    ) -> list[WrittenFile]:
+        there = {name: origin for name, origin in origins.items() if origin in opened.types}
+        return opened.write(columns, there, self.folder, FileOptions(ordered=opened.scan.ordered), lenient)
+
+    def _take_in(
+        self, scan: BulkScan, schema: pa.Schema, origins: Mapping[str, str]
+    ) -> tuple[list[tuple[Path, int]], list[str]]:
+        """Take Parquet files in as they are, where they fit; return these with their rows, and the others.
+
+        With a cursor some of their rows may be old, and a column under another name is found by no reader.
+        """
+        from floe_ingest.destination.foreign import take_in
+
+        if not scan.files or self.reading is not None or any(n != origin for n, origin in origins.items()):
+            return [], list(scan.files)
+        target = self.schema_for(self.table, schema)
+        taken: list[tuple[Path, int]] = []
+        left = []
+        for name in scan.files:
+            if found := take_in(Path(name), target, self.folder):
+                taken.append(found)
+            elif scan.ordered:
+                # What is rewritten comes out in one piece, so the order between the two would be lost.
+                return [], list(scan.files)
+            else:
+                left.append(name)
+        return taken, left
 
 
 def _with_variants(

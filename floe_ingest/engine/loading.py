@@ -424,6 +424,7 @@ class _Attempt:
             in_order=lambda: merges(resource),
             columns_for=self._job.target.columns_for,
             variants=lambda name, columns: self._job.target.variants(name, columns, key_columns(resource)),
+            schema_for=self._job.target.schema_for,
             existing=self._job.target.columns_of,
             contract=contract,
             folder=folder.landing,

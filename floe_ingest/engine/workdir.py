@@ -46,8 +46,8 @@ class RunFolder:
 
     @property
     def landing(self) -> Path:
-        """Where data files wait for their load package."""
-        return self.path / "landing"
+        """Where data files wait for their load package; the destination looks for listed files there."""
+        return self.scratch / "landing"
 
     @property
     def scratch(self) -> Path:

@@ -31,6 +31,8 @@ def scan_parquet(group: FileGroup, reader: ReaderOptions, file_column: str | Non
         SourceConnectionError: a file cannot be read.
     """
     columns_of(group)
+    if reader == type(reader)():
+        return BulkScan.of_parquet([str(file) for file in group.files], origin=group.origin)
     read = call(
         "read_parquet",
         union_by_name="true",
