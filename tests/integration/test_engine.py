@@ -514,7 +514,7 @@ def wait_for(found: Any, seconds: float = 60) -> None:
 def test_stopped_in_the_middle_and_run_again(home: Path, lake: Lake, name: str) -> None:
     csv_home(home, 3_000_000)
     process = start(home)
-    wait_for(lambda: list(home.glob(".floe-ingest/files/*/landing/*/*.parquet")))
+    wait_for(lambda: list(home.glob(".floe-ingest/files/*/scratch/landing/*/*.parquet")))
 
     process.send_signal(getattr(signal, name))
     out, err = process.communicate(timeout=60)
