@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ServiceUnavailableError
 
 if TYPE_CHECKING:
     from pyiceberg.table import CommitTableResponse, Table
@@ -18,6 +18,7 @@ class FlakyCatalog(SqlCatalog):
     - ``lost``: the commit is done, the answer is lost.
     - ``unknown``: the commit is not done, and neither is that known.
     - ``reset``: the commit is done, the connection breaks.
+    - ``busy``: the commit is done, and the gateway says 503.
     - ``conflict``: the commit is refused.
     """
 
@@ -37,6 +38,8 @@ class FlakyCatalog(SqlCatalog):
         response = super().commit_table(table, requirements, updates)
         if fault == "lost":
             raise CommitStateUnknownException("504")
+        if fault == "busy":
+            raise ServiceUnavailableError("503")
         if fault == "reset":
             raise ConnectionResetError(104, "Connection reset by peer")
         return response

@@ -192,13 +192,7 @@ class TableCommit:
         return self._plan_of(self._begin(table), table)
 
     def _attempt(self, traced: Traced) -> None:
-        from pyiceberg.exceptions import (
-            CommitFailedException,
-            CommitStateUnknownException,
-            TableAlreadyExistsError,
-            ValidationException,
-        )
-        from sqlalchemy.exc import DBAPIError
+        from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError, ValidationException
 
         table = self._existing()
         if table is not None and self._load.holds(table):
@@ -214,13 +208,15 @@ class TableCommit:
             transaction.commit_transaction()
         except (CommitFailedException, TableAlreadyExistsError, ValidationException) as error:
             raise _LookAgainError from error
-        except (CommitStateUnknownException, DBAPIError, OSError) as error:
-            # The answer was lost, so the commit may have landed. The next attempt looks for it; a commit
-            # that lands later still finds that the ref has moved on, and fails.
-            self._outcome_open = True
+        except Exception as error:
+            # Unless the catalog has said no, the commit may have landed. The next attempt looks for it; a
+            # commit that lands later still finds that the ref has moved on, and fails.
+            self._outcome_open = self._outcome_open or not _is_refusal(error)
             if (storage := StorageError.of(error)) is not None:
                 raise storage from error
-            raise _LookAgainError from error
+            if _is_lost_answer(error):
+                raise _LookAgainError from error
+            raise
         self._tell(traced, transaction, table, snapshot_id)
         self._written = None
         for change in self._changes:
@@ -375,6 +371,29 @@ def schema_changes(old: Schema, new: Schema) -> str:
         elif known[column.name] != column.field_type:
             changes.append(f"{column.name}: {known[column.name]} becomes {column.field_type}")
     return ", ".join(changes)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether an error of a commit says that the catalog did not make it."""
+    from pyiceberg.exceptions import BadRequestError, ForbiddenError, NoSuchTableError, UnauthorizedError
+
+    return isinstance(error, BadRequestError | ForbiddenError | NoSuchTableError | UnauthorizedError)
+
+
+def _is_lost_answer(error: Exception) -> bool:
+    """Return whether an error of a commit leaves open what became of it, as failing networks do."""
+    from pydantic import ValidationError
+    from pyiceberg.exceptions import (
+        CommitStateUnknownException,
+        ServerError,
+        ServiceUnavailableError,
+        TooManyRequestsError,
+    )
+    from sqlalchemy.exc import DBAPIError
+
+    servers = (CommitStateUnknownException, ServerError, ServiceUnavailableError, TooManyRequestsError)
+    # An answer that was cut off is no document.
+    return isinstance(error, (*servers, DBAPIError, OSError, ValidationError))
 
 
 def _same_layout(left: TablePlan | None, right: TablePlan) -> bool:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 _COPY_CHUNK = 8 * 1024 * 1024
+_DELETES = (
+    "Table {table} has {kind}, which cannot be merged yet. Compact it first, for example by Spark's "
+    "rewrite_data_files."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +142,29 @@ class _Old:
     def find(cls, table: Table | None, schema: Schema, row_filter: BooleanExpression, scratch: Path) -> _Old:
         if table is None or table.current_snapshot() is None:
             return cls(OldFiles(), {})
+        if _has_equality_deletes(table):
+            raise SchemaError(_DELETES.format(table=".".join(table.name()), kind="equality deletes"))
         found: dict[Path, DataFile] = {}
         for task in table.scan(row_filter=row_filter).plan_files():
             if task.delete_files:
-                raise SchemaError(
-                    f"Table {'.'.join(table.name())} has delete files, which cannot be merged yet. Compact "
-                    f"it first, for example by Spark's rewrite_data_files."
-                )
+                raise SchemaError(_DELETES.format(table=".".join(table.name()), kind="delete files"))
             found[_fetch(table, task.file, scratch)] = task.file
         by_id = tuple(path for path in found if not has_names_of(path, schema))
         by_name = tuple(path for path in found if path not in set(by_id))
         return cls(OldFiles(by_name, by_id), found)
+
+
+def _has_equality_deletes(table: Table) -> bool:
+    """Return whether a table has deletes that pyiceberg cannot tell the files of."""
+    from pyiceberg.manifest import DataFileContent, ManifestContent
+
+    snapshot = table.current_snapshot()
+    return snapshot is not None and any(
+        entry.data_file.content == DataFileContent.EQUALITY_DELETES
+        for manifest in snapshot.manifests(table.io)
+        if manifest.content == ManifestContent.DELETES
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    )
 
 
 def _fetch(table: Table, data_file: DataFile, scratch: Path) -> Path:
