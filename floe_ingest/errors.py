@@ -16,6 +16,7 @@
     │   └── PluginHookError             an exception inside a hook: names plugin and hook, chains the cause
     ├── NotStartedError                 configuration   startup() was not called (also a RuntimeError)
     ├── SourceConnectionError           transient unless its cause says otherwise
+    │   └── SourceAccessError           permanent   the source refuses the login
     ├── CatalogConnectionError          transient unless its cause says otherwise
     ├── SchemaError                     permanent   data and table do not fit; the difference is spelled out
     ├── MergeKeyError                   permanent   rows without a key cannot be merged
@@ -155,6 +156,12 @@ class SourceConnectionError(IngestionError):
     category = ErrorCategory.TRANSIENT
 
 
+class SourceAccessError(SourceConnectionError):
+    """A source refuses the login: no later try changes that, until somebody corrects it."""
+
+    category = ErrorCategory.PERMANENT
+
+
 class CatalogConnectionError(IngestionError):
     """The catalog cannot be reached."""
 
@@ -222,6 +229,7 @@ __all__ = [
     "PluginHookError",
     "PluginLoadError",
     "SchemaError",
+    "SourceAccessError",
     "SourceConfigurationError",
     "SourceConnectionError",
     "StorageError",

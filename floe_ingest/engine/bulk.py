@@ -91,7 +91,8 @@ class BulkLanding:
                 else:
                     yield item
             return
-        self.hint(_zoneless(schema))
+        if zoneless := _zoneless(schema):  # dlt takes an empty mapping for "forget the hints of columns"
+            self.hint(zoneless)
         empty = schema.empty_table()
         if taken:
             path = write_list(self.folder, [file for file, _ in taken], schema)

@@ -31,8 +31,9 @@ class SqlDatabaseConfig(BaseModel):
     tables: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="The tables to load (or views), by their exact names; a resource for each, called so.",
-        examples=[["orders", "customers"]],
+        description="The tables to load: exact names, also of views, and patterns of tables with * and ?. "
+        "A resource for each, called so.",
+        examples=[["orders", "customers"], ["sales_*"]],
     )
     query: str | None = Field(
         default=None,
@@ -69,6 +70,12 @@ class SqlDatabaseConfig(BaseModel):
     shard_column: str | None = Field(
         default=None, description="The column whose ranges the shards take. Not supported yet."
     )
+    statement_timeout: int | None = Field(
+        default=None,
+        ge=1,
+        description="Seconds that a statement may run: of PostgreSQL, MySQL and MariaDB.",
+        examples=[600],
+    )
     batch_rows: int = Field(default=100_000, ge=1, description="Rows of a batch, where SQLAlchemy reads.")
 
     @model_validator(mode="before")
@@ -95,13 +102,13 @@ class SqlDatabaseConfig(BaseModel):
         if value is None:
             return
         if not isinstance(value, dict):
-            if self.names is None or len(self.names) != 1:
+            if self.names is None or self.patterns or len(self.names) != 1:
                 raise ValueError(
                     f"{name} is for one table, and there are several; write {name}: {{table: ...}} for each"
                 )
             return
         for table in value:
-            if self.names is not None and table not in self.names:
+            if self.names is not None and not self.patterns and table not in self.names:
                 raise ValueError(
                     f"{name} is for table {table!r}, which is not read; read are {', '.join(self.names)}"
                 )
@@ -111,6 +118,11 @@ class SqlDatabaseConfig(BaseModel):
         """The tables by name; None for a query, and where all tables are meant."""
         return (self.table,) if self.table is not None else self.tables
 
+    @property
+    def patterns(self) -> bool:
+        """Whether ``tables`` holds a pattern, so that the database must tell which tables are meant."""
+        return any(is_pattern(name) for name in self.tables or ())
+
     def columns_of(self, table: str) -> tuple[str, ...] | None:
         """Return the columns to read of a table; None for all."""
         return self.columns.get(table) if isinstance(self.columns, dict) else self.columns
@@ -118,3 +130,8 @@ class SqlDatabaseConfig(BaseModel):
     def where_of(self, table: str) -> str | None:
         """Return the condition on a table; None for all rows."""
         return self.where.get(table) if isinstance(self.where, dict) else self.where
+
+
+def is_pattern(name: str) -> bool:
+    """Return whether a name of ``tables`` is a pattern."""
+    return any(sign in name for sign in "*?")

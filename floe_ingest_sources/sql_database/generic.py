@@ -40,12 +40,14 @@ def reflect_table(connection: Connection, database: Database, schema: str | None
     if name not in names:
         raise missing_table(name, names, database.label)
     inspector = sqlalchemy.inspect(connection)
+    columns = inspector.get_columns(name, schema)
     plans = tuple(
         ColumnPlan(column["name"], kind_of(column["type"]), "", "", "", "this dialect has no DuckDB reader")
-        for column in inspector.get_columns(name, schema)
+        for column in columns
     )
+    comments = {column["name"]: column.get("comment") or "" for column in columns}
     key = inspector.get_pk_constraint(name, schema).get("constrained_columns") or ()
-    return Relation(name, f"table {name}", name, plans, tuple(key))
+    return Relation(name, f"table {name}", name, plans, tuple(key), comments=comments)
 
 
 def statement_of(connection: Connection, relation: Relation, schema: str | None) -> Any:

@@ -73,6 +73,9 @@ def reflect_table(connection: Connection, database: Database, schema: str | None
         tuple(key),
         scanned=quoted(ATTACHED, home, name),
         indirect=tuple(indirect),
+        comments={
+            column["name"]: column.get("comment") or "" for column in inspector.get_columns(name, schema)
+        },
         estimated_rows=rows if rows >= 0 else None,
     )
 

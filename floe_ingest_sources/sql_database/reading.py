@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,14 +16,17 @@ from floe_ingest import (
     SourceCheck,
     SourceConfigurationError,
     SourceConnectionError,
+    cursor_window,
 )
-from floe_ingest_sources._resources import source_of
+from floe_ingest_sources._resources import listed, source_of
 from floe_ingest_sources._sql import literal, select_from
 from floe_ingest_sources.sql_database import generic, postgres, sqlite
+from floe_ingest_sources.sql_database.config import is_pattern
 from floe_ingest_sources.sql_database.readers import read_batches
 from floe_ingest_sources.sql_database.relation import Relation
 from floe_ingest_sources.sql_database.types import nan_guard
 from floe_ingest_sources.sql_database.urls import ATTACHED, TIMEOUT_SECONDS, Database, database_of
+from floe_ingest_sources.sql_database.windows import cursor_plan, narrow_statement, postgres_condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from dlt.common.schema.typing import TColumnSchema
     from sqlalchemy import Connection
 
-    from floe_ingest import SourceRequest
+    from floe_ingest import CursorWindow, SourceRequest
     from floe_ingest_sources.sql_database.config import SqlDatabaseConfig
 
 _DIALECTS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite, "other": generic}
@@ -45,9 +49,9 @@ def build(request: SourceRequest) -> Any:
     if config.query is not None:
         return source_of(request.name, [_resource(request, database, request.name)])
     names = config.names
-    if names is None:
+    if names is None or config.patterns:
         with _speaking(database, "listing its tables"), database.connect() as connection:
-            names = tuple(_all_tables(connection, database, config))
+            names = _names(connection, database, config)
     return source_of(request.name, [_resource(request, database, name) for name in dict.fromkeys(names)])
 
 
@@ -62,7 +66,7 @@ def check(request: SourceRequest) -> SourceCheck:
         if config.query is not None:
             names: tuple[str, ...] = (request.name,)
         else:
-            names = config.names or tuple(_all_tables(connection, database, config))
+            names = _names(connection, database, config)
         found = tuple(_found(connection, database, config, name) for name in names)
     return SourceCheck(found, f"connected to {database.label}")
 
@@ -74,6 +78,27 @@ def _refuse_what_is_not_there_yet(config: SqlDatabaseConfig) -> None:
         raise NotSupportedYetError(
             f"backend: {config.backend} is not supported yet; write auto, duckdb or sqlalchemy"
         )
+
+
+def _names(connection: Connection, database: Database, config: SqlDatabaseConfig) -> tuple[str, ...]:
+    """Return the tables that are meant: those that are named, those that patterns match, or all."""
+    if config.names is not None and not config.patterns:
+        return config.names
+    known = _all_tables(connection, database, config)
+    if config.names is None:
+        return tuple(known)
+    found: list[str] = []
+    for name in config.names:
+        matching = [table for table in known if fnmatchcase(table, name.replace("[", "[[]"))]
+        if is_pattern(name) and name not in known:
+            if not matching:
+                raise SourceConfigurationError(
+                    f"tables: no table of {database.label} matches {name!r}. There are: {listed(known)}"
+                )
+            found += matching
+        else:
+            found.append(name)
+    return tuple(dict.fromkeys(found))
 
 
 def _all_tables(connection: Connection, database: Database, config: SqlDatabaseConfig) -> list[str]:
@@ -95,16 +120,20 @@ def _resource(request: SourceRequest, database: Database, name: str) -> Any:
     import dlt
 
     def rows() -> Iterator[Any]:
-        yield from _items(request.config, database, name, given_key=bool(request.primary_key))
+        yield from _items(request, database, name)
 
     return dlt.resource(rows, name=name)
 
 
-def _items(config: SqlDatabaseConfig, database: Database, name: str, *, given_key: bool) -> Iterator[Any]:
+def _items(request: SourceRequest, database: Database, name: str) -> Iterator[Any]:
+    config: SqlDatabaseConfig = request.config
+    window = cursor_window(request, name)
     with _speaking(database, f"reading {name}"), database.connect() as connection:
         relation = _reflect(connection, database, config, name)
-        if relation.primary_key and not given_key:
-            _hint_key(relation.primary_key)
+        _hint(relation, with_key=not request.primary_key)
+        if window is not None:
+            first = window.start == cursor.initial_value if (cursor := request.cursor_of(name)) else False
+            relation = _narrowed(connection, database, relation, window, first=first)
         if database.kind == "sqlite":
             relation = sqlite.look_at_values(connection, relation)
         scan = _scan(database, config, relation)
@@ -113,6 +142,22 @@ def _items(config: SqlDatabaseConfig, database: Database, name: str, *, given_ke
     # The connection is closed before DuckDB opens its own.
     if scan is not None:
         yield scan
+
+
+def _narrowed(
+    connection: Connection, database: Database, relation: Relation, window: CursorWindow, *, first: bool
+) -> Relation:
+    """Return a relation of which the database itself gives the window alone, where it can."""
+    if relation.plans:
+        cursor_plan(relation, window)
+    if database.kind == "postgresql":
+        # A first load brings most of a table: its parallel reader is quicker than one that finds by index.
+        if first and not relation.reasons():
+            return relation
+        return replace(relation, within=postgres_condition(connection, relation, window))
+    if relation.statement is not None and relation.plans:
+        return replace(relation, statement=narrow_statement(relation.statement, relation, window))
+    return relation
 
 
 def _reflect(connection: Connection, database: Database, config: SqlDatabaseConfig, name: str) -> Relation:
@@ -147,6 +192,8 @@ def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> 
     reasons = relation.reasons()
     if relation.where is not None:
         reasons += ("the condition is in the database's own dialect",)
+    if relation.within is not None:
+        reasons += ("the database finds by the cursor what is new",)
     blocked = database.why_not_duckdb() or (
         "; ".join(reasons) if reasons and database.kind == "sqlite" else None
     )
@@ -177,19 +224,36 @@ def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> 
     select = select_from(
         [plan.received for plan in relation.plans], f"postgres_query({literal(ATTACHED)}, ?)"
     )
-    return BulkScan(select, (relation.sent(),), types=types, attach=attach, origin=origin)
+    windowed = relation.within is not None
+    return BulkScan(select, (relation.sent(),), types=types, attach=attach, windowed=windowed, origin=origin)
 
 
-def _hint_key(key: tuple[str, ...]) -> None:
-    """Make the table's primary key the resource's, unless it has one: known only now, when it is read."""
+def _hint(relation: Relation, *, with_key: bool) -> None:
+    """Give the resource what the database says of its columns, known only now that it is read.
+
+    That is their comments, and the table's primary key unless the resource has one.
+    """
     import dlt
 
+    if not any(relation.comments.values()) and not (with_key and relation.primary_key):
+        return
     resource = dlt.current.source().resources[dlt.current.resource_name()]
+    normalize = dlt.current.source_schema().naming.normalize_identifier
+    comments: dict[str, TColumnSchema] = {
+        normalize(name): {"name": normalize(name), "description": text}
+        for name, text in relation.comments.items()
+        if text and any(plan.name == name for plan in relation.plans)
+    }
+    if comments:
+        resource.apply_hints(columns=comments)
     columns = resource.compute_table_schema().get("columns", {})
-    if not any(column.get("primary_key") for column in columns.values()):
-        # DuckDB writes every column as optional, and dlt takes a key for required otherwise.
-        nullable: dict[str, TColumnSchema] = {name: {"name": name, "nullable": True} for name in key}
-        resource.apply_hints(primary_key=list(key), columns=nullable)
+    if not with_key or not relation.primary_key or any(c.get("primary_key") for c in columns.values()):
+        return
+    # DuckDB writes every column as optional, and dlt takes a key for required otherwise.
+    nullable: dict[str, TColumnSchema] = {
+        name: {"name": name, "nullable": True} for name in relation.primary_key
+    }
+    resource.apply_hints(primary_key=list(relation.primary_key), columns=nullable)
 
 
 def _found(connection: Connection, database: Database, config: SqlDatabaseConfig, name: str) -> FoundResource:

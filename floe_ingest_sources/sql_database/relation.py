@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import SourceConfigurationError
 from floe_ingest_sources._resources import listed, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from floe_ingest_sources.sql_database.types import ColumnPlan
 
@@ -27,6 +27,8 @@ class Relation:
         scanned: DuckDB's name of the table; empty where its own reading does not bring it exactly.
         indirect: why not.
         where: the condition on rows, in the database's own dialect.
+        within: the condition that keeps to the cursor's window, likewise.
+        comments: what the database says of columns.
         estimated_rows: None where unknown.
         statement: for other dialects, SQLAlchemy's own SELECT.
     """
@@ -39,6 +41,8 @@ class Relation:
     scanned: str = ""
     indirect: tuple[str, ...] = ()
     where: str | None = None
+    within: str | None = None
+    comments: Mapping[str, str] = field(default_factory=dict)
     estimated_rows: int | None = None
     statement: Any = None
 
@@ -46,9 +50,10 @@ class Relation:
         """Return the SELECT in the database's own dialect; ``bare`` for one that gives no row."""
         columns = ", ".join(plan.sent for plan in self.plans)
         query = " ".join(["SELECT", columns, "FROM", self.source])
-        if self.where is not None:
-            # A comment at the condition's end must not swallow the bracket.
-            query += f" WHERE ({self.where}\n)"
+        # A comment at the condition's end must not swallow the bracket.
+        conditions = [f"({text}\n)" for text in (self.where, self.within) if text is not None]
+        if conditions:
+            query += f" WHERE {' AND '.join(conditions)}"
         return f"{query} LIMIT 0" if bare else query
 
     def reasons(self) -> tuple[str, ...]:

@@ -12,10 +12,12 @@ from urllib.parse import quote, quote_plus
 from floe_ingest import (
     Attachment,
     MissingPackageError,
+    SourceAccessError,
     SourceConfigurationError,
     SourceConnectionError,
 )
 from floe_ingest_sources._resources import listed, nearest
+from floe_ingest_sources.sql_database.refusals import is_refusal, make_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,12 +50,14 @@ class Database:
         label: how messages speak of it.
         url: with the password.
         path: the file of an SQLite database.
+        statement_timeout: how long a statement may run, in seconds; None for the server's own limit.
     """
 
     kind: Kind
     label: str
     url: URL = field(repr=False)
     path: Path | None = None
+    statement_timeout: int | None = None
 
     def attachment(self) -> Attachment:
         """Return what DuckDB attaches."""
@@ -66,7 +70,10 @@ class Database:
             "password": str(self.url.password) if self.url.password is not None else None,
             "database": self.url.database,
         }
-        return Attachment(ATTACHED, "postgres", secret={name: text for name, text in fields.items() if text})
+        secret = {name: text for name, text in fields.items() if text}
+        limit = self.statement_timeout
+        options = "" if limit is None else f"options='-c statement_timeout={limit * 1000:d}'"
+        return Attachment(ATTACHED, "postgres", path=options, secret=secret)
 
     def why_not_duckdb(self) -> str | None:
         """Return why DuckDB cannot connect to this database as the URL says; None if it can."""
@@ -81,7 +88,8 @@ class Database:
         """Open a connection, which is closed at the end in any case.
 
         Raises:
-            SourceConnectionError: the database cannot be reached or refuses the login.
+            SourceConnectionError: the database cannot be reached.
+            SourceAccessError: it refuses the login, or there is no such database.
             SourceConfigurationError: there is no such file.
             MissingPackageError: its driver is not installed.
             SourceConfigurationError: SQLAlchemy knows no such dialect.
@@ -96,10 +104,11 @@ class Database:
                 if self.kind == "sqlite":
                     connection.execute(sqlalchemy.text("SELECT count(*) FROM sqlite_master"))
             except (DBAPIError, sqlite3.Error) as error:
-                raise SourceConnectionError(
-                    f"{self.label} cannot be opened: {self.without_secrets(error)}"
-                ) from error
+                refused = isinstance(error, DBAPIError) and is_refusal(engine, error)
+                kind = SourceAccessError if refused else SourceConnectionError
+                raise kind(f"{self.label} cannot be opened: {self.without_secrets(error)}") from error
             with connection:
+                make_read_only(connection, self.statement_timeout)
                 yield connection
         finally:
             engine.dispose()
@@ -166,6 +175,7 @@ class Database:
         )
 
 
+_WITH_TIMEOUT = ("postgresql", "postgres", "mysql", "mariadb")
 _DIALECTS = ("postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql")
 
 
@@ -189,14 +199,19 @@ def database_of(request: SourceRequest) -> Database:
             "sqlite:///path. Special characters of a password must be percent-encoded (@ as %40)"
         ) from None
     backend = url.get_backend_name()
+    timeout = request.config.statement_timeout
+    if timeout is not None and backend not in _WITH_TIMEOUT:
+        raise SourceConfigurationError(
+            f"statement_timeout: a {backend} database has none that floe-ingest can set; leave it out"
+        )
     if backend == "sqlite":
         return _sqlite(url, request)
     if backend in ("postgresql", "postgres"):
         if url.drivername in ("postgresql", "postgres"):
             url = url.set(drivername="postgresql+psycopg")
             _need("psycopg")
-        return Database("postgresql", _label(url, "PostgreSQL"), url)
-    return Database("other", _label(url, backend), url)
+        return Database("postgresql", _label(url, "PostgreSQL"), url, statement_timeout=timeout)
+    return Database("other", _label(url, backend), url, statement_timeout=timeout)
 
 
 def _sqlite(url: URL, request: SourceRequest) -> Database:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sources_support import request_for
 
 from floe_ingest import MissingPackageError, SchemaError, SourceConfigurationError
 from floe_ingest_sources.sql_database import SqlDatabaseConfig
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from floe_ingest import SourceRequest
+
 
 def read(tmp_path: Path, *statements: str, name: str = "t", **config: Any) -> list[pa.Table]:
     from sqlalchemy import make_url
@@ -32,7 +35,11 @@ def read(tmp_path: Path, *statements: str, name: str = "t", **config: Any) -> li
         for statement in statements:
             connection.execute(statement)
     database = Database("other", "a database", make_url(url))
-    return list(_items(SqlDatabaseConfig(url=url, **config), database, name, given_key=True))
+    return list(_items(_request(SqlDatabaseConfig(url=url, **config), tmp_path), database, name))
+
+
+def _request(config: SqlDatabaseConfig, folder: Path) -> SourceRequest:
+    return request_for("sql_database", config, folder, primary_key=("id",))
 
 
 def test_types_are_sqlalchemys(tmp_path: Path) -> None:
@@ -98,10 +105,10 @@ def test_a_missing_table_and_the_wrong_backend_are_said(tmp_path: Path) -> None:
 def test_a_missing_driver_is_named_with_its_pip_line(tmp_path: Path) -> None:
     from sqlalchemy import make_url
 
-    url = "mysql+a_driver_that_nobody_has://u:hunter2@h/d"
-    database = Database("other", "a database", make_url("mysql+pymysql://u:hunter2@h/d"))
+    url = "oracle+oracledb://u:hunter2@h/d"
+    database = Database("other", "a database", make_url(url))
     config = SqlDatabaseConfig(url=url, table="t")
     with pytest.raises(
-        MissingPackageError, match=r"needs the Python package 'pymysql'\. Install it: pip install"
+        MissingPackageError, match=r"needs the Python package 'oracledb'\. Install it: pip install"
     ):
-        list(_items(config, database, "t", given_key=True))
+        list(_items(_request(config, tmp_path), database, "t"))
