@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import copy
-import json
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dlt.common.destination.client import StateInfo
+from dlt.common.json import json as dlt_json
 from dlt.common.versioned_state import compress_state, decompress_state
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -69,15 +69,16 @@ class ResourceState:
 
     def packed(self) -> str:
         """Return it as text: the format's number, and base64 of deflated JSON."""
-        document = json.dumps({"v": self.version, "s": self.states}, separators=(",", ":"))
+        # Typed as dlt does it: cursors are timestamps, dates and decimals.
+        document = dlt_json.typed_dumpb({"v": self.version, "s": self.states})
         deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=_COMMON)
-        return _FORMAT + base64.b64encode(deflate.compress(document.encode()) + deflate.flush()).decode()
+        return _FORMAT + base64.b64encode(deflate.compress(document) + deflate.flush()).decode()
 
     @classmethod
     def unpack(cls, text: str) -> ResourceState:
         """Return what ``packed`` gave."""
         inflate = zlib.decompressobj(-zlib.MAX_WBITS, zdict=_COMMON)
-        document = json.loads(inflate.decompress(base64.b64decode(text.removeprefix(_FORMAT))))
+        document = dlt_json.typed_loadb(inflate.decompress(base64.b64decode(text.removeprefix(_FORMAT))))
         return cls(document["v"], document["s"])
 
     def put_into(self, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -318,6 +318,21 @@ def test_a_rolled_back_table_takes_its_cursor_back(loader: Loader, source_type: 
 
 
 @pytest.mark.parametrize("source_type", TYPES)
+@pytest.mark.parametrize("zone", [None, UTC])
+def test_a_timestamp_is_rolled_back_as_one(loader: Loader, source_type: str, zone: Any) -> None:
+    loader.source_type = source_type
+    loader.options |= {"write_mode": "merge", "primary_key": "id"}
+    rows = [row(n, datetime(2024, 1, n, 12, 0, 0, 1, tzinfo=zone)) for n in (1, 2, 3)]
+    loader.loaded(rows[:1])
+    first = loader.lake.table("raw.a").current_snapshot()
+    assert first is not None
+    loader.loaded(rows)
+    loader.lake.table("raw.a").manage_snapshots().rollback_to_snapshot(first.snapshot_id).commit()
+    assert loader.loaded(rows) == 2
+    assert loader.table() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("source_type", TYPES)
 def test_a_full_refresh_forgets_the_cursor(loader: Loader, source_type: str) -> None:
     loader.source_type = source_type
     rows = [row(1, 10), row(2, 20)]
