@@ -62,6 +62,13 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\g<head>{MASK}",
     ),
     (re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b"), MASK),
+    # "GET /orders?k=abc HTTP/1.1", as HTTP libraries log a request: a key may be called anything
+    (
+        re.compile(
+            r"(?P<head>\b(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) [^\s?\"']*\?)[^\s\"']+(?=\s+HTTP/)"
+        ),
+        rf"\g<head>{MASK}",
+    ),
 )
 
 

@@ -206,3 +206,9 @@ def test_a_chain_that_leads_back_to_itself_ends() -> None:
     first.__cause__, second.__cause__ = second, first
     redact_chain(first)
     assert second.args == ("password=***",)
+
+
+def test_the_query_of_a_logged_request_is_masked() -> None:
+    line = 'http://127.0.0.1:8080 "GET /orders?page=2&k=q-93ab77 HTTP/1.1" 200 17'
+    assert redact(line) == 'http://127.0.0.1:8080 "GET /orders?*** HTTP/1.1" 200 17'
+    assert redact("GET /orders HTTP/1.1") == "GET /orders HTTP/1.1"

@@ -1,0 +1,200 @@
+"""REST pages of nested records into Iceberg: beside fetching the pages alone, and beside dlt's own way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from workloads import open_lake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_PAGE = 1000
+_PAGED = {"type": "page_number", "base_page": 1, "total_path": None, "has_more_path": "more"}
+
+_SERVER = """
+import json, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+records, size = int(sys.argv[1]), int(sys.argv[2])
+
+def order(i):
+    return {
+        "id": i, "customer": f"customer {i % 997}", "total": i / 4, "paid": i % 3 == 0,
+        "created_at": f"2024-01-{i % 28 + 1:02d}T08:00:00Z",
+        "address": {"street": f"Main Street {i}", "city": "Bern", "position": {"lat": 46.9, "lon": 7.4}},
+        "lines": [{"sku": f"s{i}-{n}", "quantity": n + 1, "price": n / 8} for n in range(3)],
+    }
+
+pages = []
+for start in range(0, records, size):
+    data = [order(i) for i in range(start, min(records, start + size))]
+    pages.append(json.dumps({"data": data, "more": start + size < records}).encode())
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    def do_GET(self):
+        body = pages[int(self.path.partition("page=")[2] or 1) - 1]
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def orders() -> Callable[[int], Any]:
+    """Serve so many orders, from a process of its own."""
+
+    @contextmanager
+    def serve(records: int) -> Iterator[str]:
+        server = subprocess.Popen(
+            [sys.executable, "-c", _SERVER, str(records), str(_PAGE)], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert server.stdout is not None
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
+            server.wait()
+
+    return serve
+
+
+def _source(url: str) -> dict[str, Any]:
+    return {
+        "client": {"base_url": url, "paginator": dict(_PAGED)},
+        "resources": [{"name": "orders", "endpoint": {"path": "orders", "data_selector": "data"}}],
+    }
+
+
+def _load(url: str, lake: Path, nested: str) -> Callable[[], None]:
+    import floe_ingest
+
+    config = floe_ingest.DltIngestionConfig(
+        catalog_config={
+            "name": "default",
+            "type": "sql",
+            "uri": f"sqlite:///{lake / 'catalog.db'}",
+            "warehouse": lake.as_uri(),
+        },
+        sources=[
+            {
+                "name": "shop",
+                "source_type": "rest_api",
+                "source_config": {**_source(url), "nested": nested},
+                "destination_table": f"bronze.{nested}_{{resource}}",
+                "write_mode": "replace",
+            }
+        ],
+    )
+
+    def load() -> None:
+        result = floe_ingest.run(config)
+        assert result.success, result
+
+    return load
+
+
+def _fetch(url: str) -> Callable[[], None]:
+    """Get the pages, over one connection, and parse each once to know whether there is another."""
+    import orjson
+    import requests
+
+    def fetch() -> None:
+        with requests.Session() as session:
+            page = 1
+            while orjson.loads(session.get(f"{url}/orders", params={"page": page}, timeout=60).content)[
+                "more"
+            ]:
+                page += 1
+
+    return fetch
+
+
+def _bare_fetch(url: str, count: int) -> Callable[[], None]:
+    """Get the pages and look at none."""
+    import requests
+
+    def fetch() -> None:
+        with requests.Session() as session:
+            for page in range(1, count + 1):
+                assert session.get(f"{url}/orders", params={"page": page}, timeout=60).content
+
+    return fetch
+
+
+def _dlt_alone(url: str, folder: Path) -> Callable[[], None]:
+    """dlt's REST source through its own pipeline, into Parquet files: less than Iceberg tables take."""
+    import dlt
+    from dlt.sources.rest_api import rest_api_source
+
+    def load() -> None:
+        pipeline = dlt.pipeline(
+            "rest",
+            pipelines_dir=str(folder / "pipelines"),
+            destination=dlt.destinations.filesystem(bucket_url=(folder / "files").as_uri()),
+            dataset_name="bronze",
+        )
+        source: Any = rest_api_source(_source(url))
+        pipeline.run(source, write_disposition="replace", loader_file_format="parquet")
+
+    return load
+
+
+def _cpu(work: Callable[[], None]) -> float:
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+def test_native_against_fetching(
+    orders: Callable[[int], Any], side_by_side: Any, benchmark: Any, tmp_path: Path
+) -> None:
+    with orders(50_000) as url:
+        works = {
+            "native": _load(url, tmp_path / "lake", "native"),
+            "pages": _fetch(url),
+            "pages, not parsed": _bare_fetch(url, 50_000 // _PAGE),
+        }
+        result = side_by_side(5, 1, works)
+        for name, work in works.items():
+            benchmark.extra_info[f"{name} (CPU s)"] = round(min(_cpu(work) for _ in range(3)), 3)
+    table = open_lake(tmp_path / "lake").load_table("bronze.native_orders").scan().to_arrow()
+    assert table.num_rows == 50_000
+    assert sum(map(len, table["lines"].to_pylist())) == 150_000
+    benchmark.extra_info["ratio"] = round(result.ratio("native", "pages"), 3)
+    benchmark.extra_info["ratio of best"] = round(result.ratio_of_best("native", "pages"), 3)
+    assert result.ratio("native", "pages") <= 5.0
+
+
+def test_native_against_child_tables(
+    orders: Callable[[int], Any], side_by_side: Any, benchmark: Any, tmp_path: Path
+) -> None:
+    with orders(10_000) as url:
+        works = {
+            "child tables": _load(url, tmp_path / "lake", "tables"),
+            "native": _load(url, tmp_path / "lake", "native"),
+            "dlt": _dlt_alone(url, tmp_path / "dlt"),
+        }
+        result = side_by_side(3, 1, works)
+    lake = open_lake(tmp_path / "lake")
+    assert lake.load_table("bronze.tables_orders").scan().count() == 10_000
+    assert lake.load_table("bronze.tables_orders__lines").scan().count() == 30_000
+    benchmark.extra_info["ratio to dlt"] = round(result.ratio("child tables", "dlt"), 3)
+    benchmark.extra_info["ratio to native"] = round(result.ratio("child tables", "native"), 3)
+    assert result.ratio("child tables", "dlt") <= 1.5
+    assert result.ratio("child tables", "native") >= 2.0
