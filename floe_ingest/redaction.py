@@ -7,6 +7,7 @@ the configuration, whose secrets are known for as long as ``keeping_secret`` las
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 import traceback
@@ -28,11 +29,11 @@ _KEYS = (
 )
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # user:password@ in URLs. A password may hold anything, an @ too: it ends at the last @ of the line before
-    # another URL. What looks like a port, without an @ behind it, is none.
+    # another URL. What looks like a port, without an @ in the word behind it, is none.
     (
         re.compile(
             r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@?#]*):"
-            r"(?!\d{1,5}(?:[/?#][^\s@]*)?(?:[\s\"'`)\]},;]|$))"
+            r"(?!\d{1,5}(?:[/?#][^\s@]*)?(?:[\s\"'`)\]},;](?![^\s@]*@)|$))"
             r"(?:(?![a-z0-9]://)[^\n\r])*@",
             re.IGNORECASE,
         ),
@@ -70,6 +71,9 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\g<head>{MASK}",
     ),
 )
+
+
+_QUERY = re.compile(r"(?P<head>\bhttps?://[^\s?\"']+\?)[^\s\"']+", re.IGNORECASE)
 
 
 class _Known:
@@ -129,6 +133,27 @@ def redact(text: str) -> str:
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
+
+
+class _OfLogger(logging.Filter):
+    """Takes the secrets out of a logger's records, and the queries out of the URLs that it logs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = _QUERY.sub(rf"\g<head>{MASK}", redact(record.getMessage()))
+        record.args = ()
+        return True
+
+
+_of_logger = _OfLogger()
+
+
+def guard_logger(name: str) -> None:
+    """Redact what a library logs by itself, past our own handlers: dlt prints the URLs of its requests.
+
+    The key in a query may be called anything, so queries of URLs are left out as a whole. A second call for
+    one logger does nothing.
+    """
+    logging.getLogger(name).addFilter(_of_logger)
 
 
 def redacted_traceback(error: BaseException) -> str:

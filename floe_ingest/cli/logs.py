@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.cli.streams import Stderr, as_text_io
-from floe_ingest.redaction import MASK, redact
+from floe_ingest.redaction import MASK, guard_logger, redact
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -28,6 +28,7 @@ def configure(level: str) -> None:
     import structlog
 
     _settle_dlt(level)
+    guard_logger("dlt")
     stream = Stderr()
     preparing = _preparing(terminal=stream.isatty())
     renderer = _renderer(terminal=stream.isatty())

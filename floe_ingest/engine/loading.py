@@ -27,7 +27,7 @@ from floe_ingest.engine.resources import (
     merges,
 )
 from floe_ingest.errors import SchemaError
-from floe_ingest.redaction import redacted_traceback
+from floe_ingest.redaction import guard_logger, redacted_traceback
 from floe_ingest.telemetry import Events, metrics, span
 from floe_ingest_hookspecs import ErrorCategory, SourceResult, TableResult
 
@@ -359,6 +359,7 @@ class _Attempt:
         from floe_ingest.engine.pipelines import new_pipeline, prepare_pipeline
 
         job = self._job
+        guard_logger("dlt")
         self._collector = ProgressCollector(job.progress, job.request.name, job.stop)
         pipeline = job.handed.pipeline or new_pipeline(
             job.pipeline_name,

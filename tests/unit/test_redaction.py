@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import string
 import traceback
 from urllib.parse import quote, quote_plus
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from floe_ingest.redaction import (
     MASK,
     RedactedError,
+    guard_logger,
     keeping_secret,
     redact,
     redact_chain,
@@ -33,6 +35,8 @@ def marked(characters: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 @given(password=marked(_ONE_LINE))
 @example(password="p@QzX7kJw9/w:o?r#d&=")
 @example(password="1234/QzX7kJw9")
+@example(password="0`QzX7kJw9")
+@example(password="0 QzX7kJw9")
 @example(password="QzX7kJw9 with spaces @ and")
 @example(password="'QzX7kJw9\"")
 @pytest.mark.requirement("FR-049")
@@ -206,6 +210,15 @@ def test_a_chain_that_leads_back_to_itself_ends() -> None:
     first.__cause__, second.__cause__ = second, first
     redact_chain(first)
     assert second.args == ("password=***",)
+
+
+def test_a_guarded_logger_says_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("floe_ingest.tests.guarded")
+    guard_logger(logger.name)
+    guard_logger(logger.name)
+    with keeping_secret(["correct horse"]), caplog.at_level("INFO"):
+        logger.info("asking %s as %s", "http://127.0.0.1:80/orders?page=2&k=q-93ab77", "correct horse")
+    assert caplog.messages == ["asking http://127.0.0.1:80/orders?*** as ***"]
 
 
 def test_the_query_of_a_logged_request_is_masked() -> None:
