@@ -12,6 +12,7 @@ from floe_ingest.config.checks import (
     validate_config,
     written_fields,
 )
+from floe_ingest.config.fields import SchemaContract
 from floe_ingest.config.json_schema import config_schema, options_of
 from floe_ingest.config.loading import load_config, parse_config
 from floe_ingest.config.models import (
@@ -20,7 +21,6 @@ from floe_ingest.config.models import (
     MergeStrategy,
     ResourceConfig,
     RetryConfig,
-    SchemaContract,
     SourceConfig,
     TableOptions,
 )

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from floe_ingest.config.transforms import parse_partition, parse_sort
-from floe_ingest.config.words import did_you_mean
+from floe_ingest.config.words import did_you_mean, one_of
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -111,6 +111,30 @@ def _property(value: Any) -> Any:
             raise wrong("should be text, a number, or true or false")
 
 
+CONTRACT_WORDS = ("evolve", "freeze", "discard_value")
+CONTRACT_ENTITIES = ("tables", "columns", "data_type")
+CONTRACT_MODES = (*CONTRACT_WORDS, "discard_row")
+
+
+def _contract(value: Any) -> Any:
+    """Check a contract, which is one word or a mapping; as a union each problem would be told twice."""
+    if value is None:
+        return value
+    if not isinstance(value, dict):
+        if value not in CONTRACT_WORDS:
+            words = [f"'{word}'" for word in CONTRACT_WORDS]
+            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(words[:-1])} or {words[-1]}"})
+        return value
+    for entity, mode in value.items():
+        if entity not in CONTRACT_ENTITIES:
+            near = did_you_mean(str(entity), CONTRACT_ENTITIES)
+            raise wrong(f"{entity!r} is not a part of a contract; use {one_of(CONTRACT_ENTITIES)}{near}")
+        if mode not in CONTRACT_MODES:
+            near = did_you_mean(str(mode), CONTRACT_MODES)
+            raise wrong(f"{mode!r} is not a mode of a contract; use {one_of(CONTRACT_MODES)}{near}")
+    return value
+
+
 def _number(value: Any) -> Any:
     # To pydantic true is 1, which nobody means who writes it.
     if isinstance(value, bool):
@@ -128,6 +152,15 @@ EmptyIsMapping = BeforeValidator(_nothing_is(dict))
 EmptyIsList = BeforeValidator(_nothing_is(list))
 
 NotBool = BeforeValidator(_number)
+
+SchemaContract = Literal["evolve", "freeze", "discard_value"]
+
+ContractParts = dict[
+    Literal["tables", "columns", "data_type"], Literal["evolve", "freeze", "discard_value", "discard_row"]
+]
+"""dlt's finer contract; a part that is not written evolves."""
+
+IsContract = BeforeValidator(_contract, json_schema_input_type=SchemaContract | ContractParts | None)
 
 MemorySize = Annotated[str, AfterValidator(_memory)]
 
@@ -164,14 +197,17 @@ __all__ = [
     "RESOURCE",
     "Column",
     "Columns",
+    "ContractParts",
     "CursorValue",
     "DestinationTable",
     "EmptyIsList",
     "EmptyIsMapping",
+    "IsContract",
     "MemorySize",
     "Name",
     "NotBool",
     "PartitionFields",
+    "SchemaContract",
     "SortFields",
     "TableProperties",
     "missing_variable",

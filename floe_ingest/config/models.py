@@ -9,14 +9,17 @@ from floe_ingest.config.environment import expand
 from floe_ingest.config.fields import (
     Column,
     Columns,
+    ContractParts,
     CursorValue,
     DestinationTable,
     EmptyIsList,
     EmptyIsMapping,
+    IsContract,
     MemorySize,
     Name,
     NotBool,
     PartitionFields,
+    SchemaContract,
     SortFields,
     TableProperties,
     missing_variable,
@@ -25,7 +28,6 @@ from floe_ingest_hookspecs.cursors import Cursor
 from floe_ingest_hookspecs.types import WriteMode
 
 MergeStrategy = Literal["upsert", "delete-insert", "insert-only", "scd2"]
-SchemaContract = Literal["evolve", "freeze", "discard_value"]
 
 
 class _Written(BaseModel):
@@ -140,13 +142,15 @@ class TableOptions(_Written):
         ),
     ] = None
     schema_contract: Annotated[
-        SchemaContract | None,
+        SchemaContract | ContractParts | None,
+        IsContract,
         Field(
             description=(
                 "What happens when the source's columns change: evolve follows, freeze refuses the load, "
-                "discard_value keeps the row without what does not fit."
+                "discard_value keeps the row without what does not fit. A mapping says it for tables, "
+                "columns and data_type apart, and knows discard_row as well."
             ),
-            examples=["evolve"],
+            examples=["evolve", {"columns": "freeze", "data_type": "discard_value"}],
         ),
     ] = None
     partition_by: Annotated[

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Strategy = Literal["upsert", "delete-insert", "insert-only", "scd2"]
 
 _FILE = "__floe_file"
+_PATH = "__floe_path"  # a table may have a column called filename
 _ROW = "__floe_row"
 
 
@@ -182,11 +183,12 @@ class Merge:
 
     def _stage(self, inputs: Sequence[Path], rule: MergeRule, renames: Mapping[str, str | None]) -> None:
         paths = paths_literal(inputs)
-        relation = f"read_parquet({paths}, union_by_name = true, filename = true, file_row_number = true)"
+        path = f"filename = '{_PATH}', file_row_number = true"
+        relation = f"read_parquet({paths}, union_by_name = true, {path})"
         columns = projection(self._columns, available_columns(self._connection, relation), renames)
         self._connection.execute(
             f"CREATE TEMP VIEW every_row AS SELECT {columns}, "
-            f"list_position({paths}, filename) AS {_FILE}, file_row_number AS {_ROW} FROM {relation}"
+            f"list_position({paths}, {_PATH}) AS {_FILE}, file_row_number AS {_ROW} FROM {relation}"
         )
         self._refuse_null_keys(rule)
         self._load_bytes = sum(path.stat().st_size for path in inputs)
@@ -205,9 +207,10 @@ class Merge:
         """Return the query for the rows of old files in the table's columns, with the file of each."""
         parts = []
         if old.by_name:
-            relation = f"read_parquet({paths_literal(old.by_name)}, union_by_name = true, filename = true)"
+            paths = paths_literal(old.by_name)
+            relation = f"read_parquet({paths}, union_by_name = true, filename = '{_PATH}')"
             columns = projection(self._columns, available_columns(self._connection, relation))
-            parts.append(f"SELECT {columns}, filename AS {_FILE} FROM {relation}")
+            parts.append(f"SELECT {columns}, {_PATH} AS {_FILE} FROM {relation}")
         if old.by_id:
             fields = ", ".join(
                 f"{column.field_id.id}: {{name: {literal(column.name)}, type: {literal(column.type)}, "
@@ -215,8 +218,9 @@ class Merge:
                 for column in self._columns
                 if column.field_id is not None
             )
-            relation = f"read_parquet({paths_literal(old.by_id)}, schema = MAP {{{fields}}}, filename = true)"
-            parts.append(f"SELECT {self._names}, filename AS {_FILE} FROM {relation}")
+            paths = paths_literal(old.by_id)
+            relation = f"read_parquet({paths}, schema = MAP {{{fields}}}, filename = '{_PATH}')"
+            parts.append(f"SELECT {self._names}, {_PATH} AS {_FILE} FROM {relation}")
         return " UNION ALL ".join(parts)
 
     def bounds(self, column: str) -> tuple[Any, Any]:

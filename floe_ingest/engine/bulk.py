@@ -11,7 +11,7 @@ import structlog
 
 from floe_ingest.dataplane.copy import FileOptions
 from floe_ingest.dataplane.scan import open_scan, stopped_on_data
-from floe_ingest.engine.contracts import Fitted, fit
+from floe_ingest.engine.contracts import Contract, Fitted, fit
 from floe_ingest.errors import PluginLoadError, SchemaError
 from floe_ingest_hookspecs import BulkScan
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dlt.common.schema.typing import TColumnSchema
     from pyiceberg.schema import Schema
 
-    from floe_ingest.config import SchemaContract
     from floe_ingest.dataplane.columns import Column
     from floe_ingest.dataplane.connection import DataPlaneSettings
     from floe_ingest.dataplane.copy import WrittenFile
@@ -57,7 +56,7 @@ class BulkLanding:
     variants: Callable[[str, pa.Schema], Mapping[str, str | None]]
     schema_for: Callable[[str, pa.Schema], Schema]
     existing: Callable[[str], pa.Schema | None]
-    contract: SchemaContract
+    contract: Contract
     folder: Path
     settings: DataPlaneSettings
     reading: CursorReading | None = None
@@ -118,10 +117,11 @@ class BulkLanding:
                     columns=", ".join(cut),
                 )
             found, origins = _named_as_in_dlt(opened)
-            table = self.existing(self.table) if self.contract != "evolve" else None
+            table = self.existing(self.table) if not self.contract.evolves else None
             fitted = fit(found, table, self.contract, self.table)
-            if self.contract == "evolve":
-                fitted, origins = _with_variants(found, origins, self.variants(self.table, found))
+            if self.contract.data_type == "evolve":
+                variants = self.variants(self.table, fitted.columns)
+                fitted, origins = _with_variants(fitted, origins, variants)
             schema = _ordered_as_in_dlt(fitted.columns, self.table, self.existing)
             columns = self.columns_for(self.table, schema)
             taken, left = self._take_in(scan, schema, origins)
@@ -185,14 +185,16 @@ class BulkLanding:
 
 
 def _with_variants(
-    found: pa.Schema, origins: Mapping[str, str], variants: Mapping[str, str | None]
+    fitted: Fitted, origins: Mapping[str, str], variants: Mapping[str, str | None]
 ) -> tuple[Fitted, Mapping[str, str]]:
     """Return a scan's columns, and the scan's column of each, with those under another name that have one."""
     import pyarrow as pa
 
-    names = {field.name: variants.get(field.name) or field.name for field in found}
-    columns = pa.schema([field.with_name(names[field.name]) for field in found])
-    return Fitted(columns), {names[name]: origin for name, origin in origins.items()}
+    names = {field.name: variants.get(field.name) or field.name for field in fitted.columns}
+    columns = pa.schema([field.with_name(names[field.name]) for field in fitted.columns])
+    return Fitted(columns, fitted.lenient), {
+        names.get(name, name): origin for name, origin in origins.items()
+    }
 
 
 def _zoneless(schema: pa.Schema) -> dict[str, TColumnSchema]:

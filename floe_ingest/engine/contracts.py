@@ -8,27 +8,60 @@ bulk scans, which dlt sees by name alone, are held against the table here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from floe_ingest.engine.categories import chain
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
+    from dlt.common.schema.exceptions import DataValidationError
 
-    from floe_ingest.config import SchemaContract
+    from floe_ingest.config.fields import ContractParts, SchemaContract
 
 
-def dlt_contract(mode: SchemaContract, *, is_known: bool) -> dict[str, str]:
-    """Return dlt's finer contract for a mode.
+Mode = Literal["evolve", "freeze", "discard_value", "discard_row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What happens to new tables, to new columns, and to values of another type.
 
     Arguments:
-        mode: from the configuration.
-        is_known: whether the table has been loaded before. A new one may come into being in any mode.
+        tables, columns, data_type: dlt's modes.
     """
-    return {"tables": mode if is_known else "evolve", "columns": mode, "data_type": mode}
+
+    tables: Mode = "evolve"
+    columns: Mode = "evolve"
+    data_type: Mode = "evolve"
+
+    @classmethod
+    def of(cls, written: SchemaContract | ContractParts | None) -> Contract:
+        """Return the contract that a configuration says, in one word or in parts."""
+        if written is None:
+            return cls()
+        if isinstance(written, str):
+            return cls(written, written, written)
+        return cls(**written)
+
+    @property
+    def evolves(self) -> bool:
+        """Whether everything may change."""
+        return self == Contract()
+
+    def for_dlt(self, *, is_known: bool) -> dict[str, str]:
+        """Return dlt's contract.
+
+        Arguments:
+            is_known: whether the table has been loaded before. A new one may come into being in any mode.
+        """
+        return {
+            "tables": self.tables if is_known else "evolve",
+            "columns": self.columns,
+            "data_type": self.data_type,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +77,39 @@ class Fitted:
     lenient: frozenset[str] = frozenset()
 
 
-def fit(found: pa.Schema, table: pa.Schema | None, mode: SchemaContract, name: str) -> Fitted:
+def fit(found: pa.Schema, table: pa.Schema | None, contract: Contract, name: str) -> Fitted:
     """Hold the columns of a bulk scan against those of its table.
 
     Arguments:
         found: the scan's columns, named as in the table.
         table: the table's columns; None for a new table, which may come into being in any mode.
-        mode: the contract.
+        contract: what may change. A type that may goes on to variants.
         name: the table's name, for messages.
 
     Raises:
-        SchemaError: the table is frozen and the columns differ; says how.
+        SchemaError: the table is frozen and the columns differ; says how. Or rows would have to be
+            discarded, which a bulk scan does not do.
     """
     import pyarrow as pa
 
-    if table is None or mode == "evolve":
+    if table is None or contract.evolves:
         return Fitted(found)
     known: Mapping[str, pa.DataType] = {field.name: field.type for field in table}
-    differences = [
-        (field.name, known.get(field.name), field.type)
-        for field in found
-        if field.name not in known or not _holds(known[field.name], field.type, field.name)
-    ]
-    if not differences:
-        return Fitted(found)
-    if mode == "freeze":
-        raise SchemaError(_refusal(name, differences))
-    changed = frozenset(column for column, old, _ in differences if old is not None)
+    added = [field for field in found if field.name not in known]
+    changed = [f for f in found if f.name in known and not _holds(known[f.name], f.type, f.name)]
+    by_mode = [(contract.columns, added), (contract.data_type, changed)]
+    refused = [field for mode, fields in by_mode if mode in ("freeze", "discard_row") for field in fields]
+    if refused:
+        differences = [(f.name, str(known.get(f.name, "new")), str(f.type)) for f in refused]
+        raise SchemaError(refusal(name, differences))
+    left_out = {field.name for field in added} if contract.columns == "discard_value" else set()
+    lenient = {field.name for field in changed} if contract.data_type == "discard_value" else set()
     kept = [
-        pa.field(f.name, known[f.name] if f.name in changed else f.type) for f in found if f.name in known
+        pa.field(f.name, known[f.name] if f.name in lenient else f.type)
+        for f in found
+        if f.name not in left_out
     ]
-    return Fitted(pa.schema(kept), changed)
+    return Fitted(pa.schema(kept), frozenset(lenient))
 
 
 def _holds(table: pa.DataType, found: pa.DataType, column: str) -> bool:
@@ -86,14 +121,20 @@ def _holds(table: pa.DataType, found: pa.DataType, column: str) -> bool:
         return False
 
 
-def _refusal(name: str, differences: list[tuple[str, pa.DataType | None, pa.DataType]]) -> str:
-    rows = [("column", "table", "load"), *((c, str(old or "new"), str(new)) for c, old, new in differences)]
+def refusal(name: str, differences: Sequence[tuple[str, str, str]]) -> str:
+    """Return the message of a contract that refuses, with the differences as a table.
+
+    Arguments:
+        name: the table's name.
+        differences: column, the table's type or "new", the load's type.
+    """
+    rows = [("column", "old", "new"), *differences]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
     ]
     return (
-        f"Table {name} is frozen (schema_contract: freeze), and the source's columns differ:\n"
+        f"Table {name} is frozen (schema_contract), and the source's columns differ:\n"
         + "\n".join(line.rstrip() for line in lines)
         + "\nChange the source back, or let the table follow with schema_contract: evolve."
     )
@@ -106,10 +147,44 @@ def violation(error: BaseException) -> SchemaError | None:
     found = next((cause for cause in chain(error) if isinstance(cause, DataValidationError)), None)
     if found is None:
         return None
-    what: Any = f"column {found.column_name!r}" if found.column_name else "the table itself"
-    reason = {"tables": "is new", "columns": "is new", "data_type": "has values of another type"}
-    return SchemaError(
-        f"Table {found.table_name} is frozen (schema_contract: freeze), and {what} "
-        f"{reason[found.schema_entity]}. Change the source back, or let the table follow with "
-        f"schema_contract: evolve."
-    )
+    if found.schema_entity == "tables":
+        return SchemaError(
+            f"Table {found.table_name} is new, and new tables are refused (schema_contract: freeze). Leave "
+            f"it out in the source, or let it come with schema_contract: evolve."
+        )
+    return SchemaError(refusal(found.table_name, _differences(found)))
+
+
+def _differences(found: DataValidationError) -> list[tuple[str, str, str]]:
+    """Return how the item that dlt refused differs from its table; dlt names one column alone."""
+    known = {name: str(column.get("data_type")) for name, column in found.table_schema["columns"].items()}
+    incoming = _types_of(found.data_item)
+    # dlt refuses a value of another type by the column that it would have gone into.
+    base, _, variant = found.column_name.partition("__v_")
+    if variant and base in known:
+        incoming.pop(found.column_name, None)
+        incoming[base] = variant
+    incoming.setdefault(base if variant and base in known else found.column_name, "another type")
+    return [
+        (name, known.get(name, "new"), kind)
+        for name, kind in incoming.items()
+        if not name.startswith("_dlt_") and known.get(name) != kind
+    ]
+
+
+def _types_of(item: Any) -> dict[str, str]:
+    """Return dlt's type of each column of a row or an Arrow table that has one."""
+    from dlt.common.data_types import py_type_to_sc_type
+    from dlt.common.libs.pyarrow import get_column_type_from_py_arrow
+    from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+    item = item[0] if isinstance(item, list) and item else item
+    if isinstance(item, dict):
+        return {name: py_type_to_sc_type(type(value)) for name, value in item.items() if value is not None}
+    naming = NamingConvention()
+    return {
+        naming.normalize_identifier(field.name): str(
+            get_column_type_from_py_arrow(field.type).get("data_type")
+        )
+        for field in getattr(item, "schema", ())
+    }

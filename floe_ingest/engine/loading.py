@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.engine.bulk import BulkLanding
 from floe_ingest.engine.categories import categorize, chain, describe, retry_after
-from floe_ingest.engine.contracts import violation
+from floe_ingest.engine.contracts import Contract, violation
 from floe_ingest.engine.cursors import CursorReading, CursorTarget
 from floe_ingest.engine.resources import (
     Destination,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dlt import Pipeline
     from dlt.extract import DltResource, DltSource
 
-    from floe_ingest.config import RetryConfig, SchemaContract, SourceConfig
+    from floe_ingest.config import RetryConfig, SourceConfig
     from floe_ingest.destination.target import Target
     from floe_ingest.engine.collector import ProgressCollector
     from floe_ingest.engine.progress import Progress
@@ -381,7 +381,7 @@ class _Attempt:
         """Return the tables that were loaded before, where a contract asks for it."""
         config = self._job.config
         options = [config, *config.resources.values()]
-        if all(option.schema_contract in (None, "evolve") for option in options):
+        if all(Contract.of(option.schema_contract).evolves for option in options):
             return frozenset()
         pipeline.sync_destination()
         return frozenset(name for schema in pipeline.schemas.values() for name in schema.tables)
@@ -407,7 +407,7 @@ class _Attempt:
         return source
 
     def _landing(
-        self, table: str, resource: DltResource, contract: SchemaContract, cursor: Cursor | None
+        self, table: str, resource: DltResource, contract: Contract, cursor: Cursor | None
     ) -> BulkLanding:
         folder = self._job.folder
         settings = DataPlaneSettings(self._job.memory_limit, folder.scratch / "spill")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.config import parse_partition, parse_sort
-from floe_ingest.engine.contracts import dlt_contract
+from floe_ingest.engine.contracts import Contract
 from floe_ingest.engine.row_cursors import check_cursor, read_rows_by
 from floe_ingest.errors import ConfigurationError, PluginLoadError
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from dlt.common.schema.typing import TColumnSchema
     from dlt.extract import DltResource, DltSource
 
-    from floe_ingest.config import ResourceConfig, SchemaContract, SourceConfig
+    from floe_ingest.config import ResourceConfig, SourceConfig
     from floe_ingest.engine.bulk import BulkLanding
     from floe_ingest_hookspecs import Cursor
 
-    Landing = Callable[[str, DltResource, SchemaContract, Cursor | None], BulkLanding]
+    Landing = Callable[[str, DltResource, Contract, Cursor | None], BulkLanding]
 
 _PLACEHOLDER = "{resource}"
 
@@ -131,9 +131,9 @@ def aim(
             hints["additional_table_hints"] = layout
         if full_refresh:
             hints["write_disposition"] = "replace"
-        contract: SchemaContract = options.schema_contract or "evolve"
+        contract = Contract.of(options.schema_contract)
         if options.schema_contract is not None and landing is None:
-            hints["schema_contract"] = dlt_contract(contract, is_known=table in known_tables)
+            hints["schema_contract"] = contract.for_dlt(is_known=table in known_tables)
         resource.apply_hints(table_name=table, **hints)
         cursor = cursor_of(name)
         if cursor is not None and not full_refresh:

@@ -11,6 +11,8 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 from ways_in import fields_of, load_query, load_rows
 
+from floe_ingest import InvalidConfigError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -238,3 +240,71 @@ def test_required_columns_of_another_writer_are_relaxed(lake: Lake, tmp_path: Pa
 def test_one_load_with_two_types_of_a_column_is_refused(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(PipelineStepFailed, match="Schema at index 1 was different"):
         load_rows(lake, tmp_path, [pa.table({"v": [1]}), pa.table({"v": ["x"]})])
+
+
+@pytest.mark.parametrize("way", ["rows", *WAYS])
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        ("1 AS n, 'x' AS v, 5 AS added", ["column  old  new", "added   new"]),
+        ("'one' AS n, 'x' AS v", ["column  old", "n       "]),
+        ("'one' AS n, 'x' AS v, 5 AS added", ["column  old", "n  "]),
+    ],
+    ids=["column", "type", "both"],
+)
+def test_freeze_refuses_with_the_difference_as_a_table(
+    lake: Lake, tmp_path: Path, way: str, change: str, lines: list[str]
+) -> None:
+    load(lake, tmp_path, way, "SELECT 1 AS n, 'x' AS v", schema_contract="freeze")
+    before = lake.table("bronze.typed").metadata_location
+    files = sorted(lake.folder.rglob("*.parquet"))
+
+    result = load_query(lake, tmp_path, f"SELECT {change}", way, schema_contract="freeze")
+
+    message = result.errors[0].message
+    assert result.errors[0].type == "SchemaError"
+    assert "Table" in message
+    assert "is frozen" in message
+    for line in lines:
+        assert any(shown.strip().startswith(line.strip()) for shown in message.splitlines()), message
+    assert lake.table("bronze.typed").metadata_location == before
+    assert sorted(lake.folder.rglob("*.parquet")) == files
+    assert not list(tmp_path.glob(".floe-ingest/**/*.parquet"))
+    load(lake, tmp_path, way, "SELECT 2 AS n, 'y' AS v", schema_contract="freeze")
+    assert values(lake) == ["x", "y"]
+
+
+@pytest.mark.parametrize("way", ["rows", *WAYS])
+def test_a_contract_in_parts(lake: Lake, tmp_path: Path, way: str) -> None:
+    """New columns are left out, and types may change."""
+    parts = {"columns": "discard_value", "data_type": "evolve"}
+    load(lake, tmp_path, way, "SELECT 1 AS n, 5 AS v", schema_contract=parts)
+    load(lake, tmp_path, way, "SELECT 2 AS n, 'x' AS v, 5 AS added", schema_contract=parts)
+
+    assert list(fields_of(lake)) == ["n", "v", "v__v_text"]
+    assert values(lake, "SELECT v__v_text AS v FROM t ORDER BY n") == [None, "x"]
+
+
+@pytest.mark.parametrize("way", ["rows", *WAYS])
+def test_frozen_types_let_columns_come(lake: Lake, tmp_path: Path, way: str) -> None:
+    parts = {"data_type": "freeze"}
+    load(lake, tmp_path, way, "SELECT 1 AS n, 5 AS v", schema_contract=parts)
+    load(lake, tmp_path, way, "SELECT 2 AS n, 6 AS v, 'x' AS added", schema_contract=parts)
+    refused = load_query(lake, tmp_path, "SELECT 3 AS n, 'x' AS v", way, schema_contract=parts)
+
+    assert "is frozen" in refused.errors[0].message
+    assert list(fields_of(lake)) == ["n", "v", "added"]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"column": "freeze"}, "'column' is not a part of a contract"),
+        ({"columns": "frozen"}, "'frozen' is not a mode of a contract"),
+    ],
+)
+def test_a_misspelt_contract_is_found_before_anything_moves(
+    lake: Lake, tmp_path: Path, written: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InvalidConfigError, match=message):
+        load_query(lake, tmp_path, "SELECT 1 AS n", schema_contract=written)
