@@ -64,6 +64,13 @@ class Contract:
         }
 
 
+def contract_text(written: SchemaContract | ContractParts | None) -> str:
+    """Return a contract as one line of text, for logs and spans."""
+    if isinstance(written, dict):
+        return ", ".join(f"{entity}: {mode}" for entity, mode in written.items())
+    return written or "evolve"
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """The columns of a bulk scan as a contract lets them into the table.

@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.engine.bulk import BulkLanding
 from floe_ingest.engine.categories import categorize, chain, describe, retry_after
-from floe_ingest.engine.contracts import Contract, violation
+from floe_ingest.engine.contracts import Contract, contract_text, violation
 from floe_ingest.engine.cursors import CursorReading, CursorTarget
 from floe_ingest.engine.resources import (
     Destination,
@@ -188,7 +188,7 @@ def source_attributes(
         "ingestion.source_type": request.source_type,
         "ingestion.destination_table": request.destination_table,
         "ingestion.pipeline_name": handed.name_for(request),
-        "ingestion.schema_contract": config.schema_contract or "evolve",
+        "ingestion.schema_contract": contract_text(config.schema_contract),
     }
     if config.write_mode is not None:
         attributes["ingestion.write_mode"] = config.write_mode
@@ -199,7 +199,7 @@ def _tell_refusal(error: Exception, job: SourceJob) -> None:
     """Log the change of a schema that a contract refused."""
     refused = next((cause for cause in chain(error) if isinstance(cause, SchemaError)), None)
     if refused is not None:
-        contract = job.config.schema_contract or "evolve"
+        contract = contract_text(job.config.schema_contract)
         job.events.error("schema change is refused", schema_contract=contract, error=str(refused))
 
 
