@@ -18,6 +18,8 @@ from floe_ingest_sources._resources import listed, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fsspec import AbstractFileSystem
+
     from floe_ingest_sources.filesystem.storage import Storage
 
 _MAGIC = re.compile(r"[*?\[]")
@@ -60,8 +62,13 @@ def list_files(storage: Storage, glob: str, key: str, *, timed: bool = False) ->
     fixed = next((i for i, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
     start = "/".join(parts[:fixed])
     depth = None if "**" in parts else len(parts) - fixed
-    walk = _walk_local if storage.system is None else _walk_remote
-    found = [file for file in walk(storage, start, depth) if pattern.match(file.name) and _counts(file.name)]
+    if storage.system is None:
+        walked = _walk_local(storage, start, depth)
+    elif _MAGIC.search(glob) or (one := _one(storage, glob)) is None:
+        walked = _walk_remote(storage, start, depth)
+    else:
+        walked = iter([one])
+    found = [file for file in walked if pattern.match(file.name) and _counts(file.name)]
     if timed and storage.system is not None:
         found = _timed(storage, found)
     return tuple(sorted(found, key=lambda file: file.name))
@@ -116,6 +123,20 @@ def _walk_local(storage: Storage, start: str, depth: int | None) -> Iterator[Fou
             raise SourceConnectionError(f"The folder {folder} cannot be read: {error.strerror}") from error
 
 
+def _one(storage: Storage, name: str) -> FoundFile | None:
+    """Return the file of that very name, without a listing: web servers often give none."""
+    path = f"{storage.root}/{name}"
+    try:
+        info = storage.system.info(path) if storage.system is not None else {}
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise storage.failure(f"{storage.label}/{name} may not be read", error) from error
+    except Exception as error:  # each storage has errors of its own
+        raise storage.failure(f"{storage.label}/{name} cannot be looked at", error) from error
+    return FoundFile(name, path, info.get("size"), _time(info)) if info.get("type") == "file" else None
+
+
 def _walk_remote(storage: Storage, start: str, depth: int | None) -> Iterator[FoundFile]:
     system = storage.system
     if system is None:  # pragma: no cover - local folders are walked by _walk_local
@@ -123,16 +144,15 @@ def _walk_remote(storage: Storage, start: str, depth: int | None) -> Iterator[Fo
     root = f"{storage.root}/{start}".rstrip("/")
     try:
         found: dict[str, dict[str, Any]] = system.find(root, maxdepth=depth, detail=True)
-        if not found and not system.exists(storage.root):
-            raise _missing(storage)
+        if not found:
+            # `find` is silent about a folder that is not there or may not be listed.
+            system.ls(storage.root, detail=False)
     except FileNotFoundError as error:
         if start and system.exists(storage.root):
             return
         raise _missing(storage) from error
     except PermissionError as error:
         raise storage.failure(f"{storage.label} may not be listed", error) from error
-    except SourceConfigurationError:
-        raise
     except Exception as error:  # each storage has errors of its own
         raise storage.failure(f"{storage.label} cannot be listed", error) from error
     cut = len(storage.root) + 1
@@ -143,14 +163,20 @@ def _walk_remote(storage: Storage, start: str, depth: int | None) -> Iterator[Fo
 
 def _missing(storage: Storage) -> SourceConfigurationError:
     """Return the error about a folder that is not there, with the nearest one that is."""
-    parent, _, name = storage.root.rpartition("/")
-    try:
-        entries = storage.system.ls(parent, detail=False) if storage.system is not None else []
-        there = [str(entry).rstrip("/").rpartition("/")[2] for entry in entries]
-    except Exception:  # noqa: BLE001 (a hint that cannot be had is left out)
-        there = []
-    around = f"{nearest(name, there)} There are: {listed(there)}" if there else ""
+    around, path = "", storage.root
+    while path and not around and storage.system is not None:
+        path, _, name = path.rpartition("/")
+        if there := _names_in(storage.system, path):
+            around = f"{nearest(name, there)} There are: {listed(there)}"
     return SourceConfigurationError(f"There is no folder {storage.label!r}, or it is empty.{around}")
+
+
+def _names_in(system: AbstractFileSystem, path: str) -> list[str]:
+    try:
+        entries = system.ls(path, detail=False)
+    except Exception:  # noqa: BLE001 (only a hint is looked for, and it may be in the folder above)
+        return []
+    return [str(entry).rstrip("/").rpartition("/")[2] for entry in entries]
 
 
 def _time(info: dict[str, Any]) -> int | None:

@@ -58,7 +58,8 @@ class Storage:
 
     def told(self, error: BaseException) -> str:
         """Return the words of an exception without secrets."""
-        text = str(error) or type(error).__name__
+        # Some storage answers with pages of XML; the first line says what is wrong.
+        text = (str(error) or type(error).__name__).partition("\n")[0]
         for secret in self.secrets:
             text = text.replace(secret, MASK)
         return redact(text)
