@@ -96,6 +96,52 @@ def load_limit(file: Path, catalog: Catalog, table: str = "bronze.limit") -> Non
         pa.set_cpu_count(before)
 
 
+def load_text_limit(file: Path, catalog: Catalog, table: str = "bronze.limit") -> None:
+    """Append a CSV or JSONL file by one thread of pyarrow's reader, streamed into pyiceberg."""
+    import pyarrow as pa
+    from pyarrow import csv, json
+    from pyiceberg.exceptions import NoSuchTableError
+
+    before = pa.cpu_count()
+    pa.set_cpu_count(1)
+    try:
+        reader = csv.open_csv(file) if file.suffix == ".csv" else json.open_json(file)
+        fields = [
+            field.with_type(pa.timestamp("us")) if pa.types.is_timestamp(field.type) else field
+            for field in reader.schema
+        ]
+        schema = pa.schema(fields)
+        batches = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in reader))
+        try:
+            target = catalog.load_table(table)
+        except NoSuchTableError:
+            catalog.create_namespace_if_not_exists(table.split(".", maxsplit=1)[0])
+            target = catalog.create_table(table, schema)
+        target.append(batches)
+    finally:
+        pa.set_cpu_count(before)
+
+
+def list_new_files(folder: Path) -> None:
+    """List a folder of files, and decide which are new after all of them were loaded.
+
+    Raises:
+        RuntimeError: one is taken for new.
+    """
+    from floe_ingest_sources.filesystem import FilesystemConfig
+    from floe_ingest_sources.filesystem.files import listings_of
+    from floe_ingest_sources.filesystem.incremental import Watermark, advanced, new_files
+
+    config = FilesystemConfig(path=str(folder), file_glob="**/*.csv", incremental="modified")
+    (listing,) = listings_of(SourceRequest("many", "filesystem", config, "bronze.many"))
+    state: dict[str, Any] = {}
+    mark = advanced(listing.files, None, 0)
+    if mark is not None:
+        mark.store(state)
+    if new_files(listing.files, Watermark.load(state), str(folder)):
+        raise RuntimeError("A file that was loaded is taken for new")
+
+
 def _without_views(schema: Any) -> Any:
     """pyiceberg knows no ``string_view``, which is how tpchgen-cli writes text."""
     import pyarrow as pa
@@ -232,6 +278,7 @@ def main(words: list[str]) -> None:
         "limit": lambda: load_limit(file, open_lake(lake)),
         "ours": lambda: load_ours(files_config(file, lake)),
         "dlt": lambda: load_dlt(file, lake),
+        "listing": lambda: list_new_files(file),
     }
     lake.mkdir(parents=True, exist_ok=True)
     seconds = timed(kinds[kind])

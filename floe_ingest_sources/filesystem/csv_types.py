@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from floe_ingest_sources.filesystem.config import CsvOptions
 
 _NUMBERS = frozenset({"SMALLINT", "INTEGER", "BIGINT", "DOUBLE"})
+_PLAIN_NUMBER = r"-?(?:0|[1-9]\d*)(?:\.\d+)?"
 _STOP = "error('a value is not what a sample showed')"
 
 
@@ -63,14 +64,11 @@ def _checked(text: str, kind: str) -> str:
         tried = f"TRY_CAST({text} AS BIGINT)"
         return f"CASE WHEN CAST({tried} AS VARCHAR) IS DISTINCT FROM {text} THEN {_STOP} ELSE {tried} END"
     if kind == "DOUBLE":
-        # Up to 15 digits come back as they were. What DuckDB would cast and no number is: 0012, 1_000, "5 ".
-        digits = (
-            f"strlen({text}) <= 15 AND right({text}, 1) BETWEEN '0' AND '9' AND NOT contains({text}, '_')"
-        )
+        # Up to 15 digits come back as they were. DuckDB would also cast what is no number: 0012, 1_000, "5 ".
+        plain = f"regexp_full_match({text}, {literal(_PLAIN_NUMBER)})"
         finite = f"isfinite(TRY_CAST({text} AS DOUBLE))"
         return (
-            f"CASE WHEN {text} >= '1' AND {text} < ':' AND {digits} AND {finite} THEN {cast} "
-            f"WHEN {text} IS NULL THEN NULL "
+            f"CASE WHEN strlen({text}) <= 15 AND {plain} THEN {cast} WHEN {text} IS NULL THEN NULL "
             f"WHEN strlen({text}) <= 16 AND {whole} AND {finite} THEN {cast} ELSE {_STOP} END"
         )
     if kind == "DATE":
