@@ -50,6 +50,7 @@ class FileColumns:
         return replace(
             scan,
             select=select,
+            files=(),  # they lack these columns
             parameters=(*scan.parameters, self.paths, *self.values),
             otherwise=None if otherwise is None else lambda error: self.added(otherwise(error)),
         )

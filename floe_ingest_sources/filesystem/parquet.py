@@ -31,7 +31,7 @@ def scan_parquet(group: FileGroup, reader: ReaderOptions, file_column: str | Non
         SourceConnectionError: a file cannot be read.
     """
     columns_of(group)
-    if reader == type(reader)():
+    if file_column is None and not reader.binary_as_string:
         return BulkScan.of_parquet([str(file) for file in group.files], origin=group.origin)
     read = call(
         "read_parquet",

@@ -251,6 +251,14 @@ class TestColumnsOfFiles:
             for number, folder, day in ((1, "2024-01-02", "2024-01-02"), (2, "a%20b", "a b"))
         ]
 
+    def test_the_name_alone_of_parquet(self, data: Path, load: Load, lake: Lake) -> None:
+        """Without further columns such a file is taken in as it is, which would leave this one out."""
+        pq.write_table(pa.table({"id": [1]}), data / "a.parquet")
+        assert load({"file_columns": ["_file_name"]}).success
+        assert lake.rows("raw.src") == [{"id": 1, "_file_name": "a.parquet"}]
+        assert load().success
+        assert [row["_file_name"] for row in lake.rows("raw.src")].count(None) == 1
+
     def test_rows_of_a_merge_keep_the_order_of_the_files(self, data: Path, load: Load, lake: Lake) -> None:
         """The last file by name wins, whichever columns it has."""
         for number in range(6):
