@@ -8,21 +8,21 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from conftest import Lake
 
 # The kill stands at an edge: around a real function of ours, which runs or not as told.
 LOADER = textwrap.dedent(
     """
     import json, os, signal, sys
     import dlt, floe_ingest
-    from floe_ingest.destination import chains, commit, orphans
+    from floe_ingest.destination import chains, client, commit, orphans
 
     properties, work, point, run_id = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4] or None
     disposition = json.loads(sys.argv[5])
@@ -43,7 +43,9 @@ LOADER = textwrap.dedent(
             return result
         setattr(owner, name, wrapped)
 
-    of_root = lambda commit, *rest: commit._load.is_root
+    of_root = lambda commit, *rest: commit._load.identifier[-1] == "orders"
+    roots = []
+    a_root_is_done = lambda commit, *rest: commit._load.is_root and bool(roots)
     if point == "before-write":
         around(chains, "write_data_files", before=die)
     elif point == "after-write":
@@ -53,6 +55,15 @@ LOADER = textwrap.dedent(
         around(commit.TableCommit, "run", before=die, when=of_root)
     elif point == "after-commit":
         around(commit.TableCommit, "run", after=die, when=of_root)
+    elif point == "between-roots":
+        real = commit.TableCommit.run
+        def run(self):
+            real(self)
+            roots.append(self._load.name) if self._load.is_root else None
+        commit.TableCommit.run = run
+        around(commit.TableCommit, "run", before=die, when=a_root_is_done)
+    elif point == "before-done":
+        around(client.IcebergClient, "complete_load", before=die)
 
     @dlt.resource(name="orders", write_disposition=disposition, primary_key="id")
     def orders(after=dlt.sources.incremental("id", initial_value=0)):
@@ -62,13 +73,17 @@ LOADER = textwrap.dedent(
                 if point == "extract" and i == 25:
                     die()
 
+    @dlt.resource(name="others", write_disposition="append")
+    def others(after=dlt.sources.incremental("id", initial_value=0)):
+        yield from ({"id": i} for i in range(1, 21) if i > after.last_value)
+
     pipeline = dlt.pipeline(
         "shop",
         destination=floe_ingest.iceberg(**properties, run_id=run_id),
         dataset_name="bronze",
         pipelines_dir=work,
     )
-    pipeline.run(orders())
+    pipeline.run([orders(), others()])
     """
 )
 
@@ -78,21 +93,48 @@ DISPOSITIONS: dict[str, Any] = {
     "replace": "replace",
     "upsert": {"disposition": "merge", "strategy": "upsert"},
     "delete-insert": {"disposition": "merge", "strategy": "delete-insert"},
+    "insert-only": {"disposition": "merge", "strategy": "insert-only"},
     "scd2": {"disposition": "merge", "strategy": "scd2"},
 }
 
 
-def load(lake: Lake, work: Path, point: str = "", run_id: str = "", disposition: str = "append") -> int:
+def load(
+    lake: Lake,
+    work: Path,
+    point: str = "",
+    run_id: str = "",
+    disposition: str = "append",
+    seconds: float | None = None,
+) -> int:
+    """Load in a process of its own, killed after ``seconds`` if they are given; return how it ended."""
     work.parent.mkdir(parents=True, exist_ok=True)
     script = work.parent / "loader.py"
     script.write_text(LOADER)
     how = json.dumps(DISPOSITIONS[disposition])
     command = [sys.executable, str(script), json.dumps(lake.properties), str(work), point, run_id, how]
-    return subprocess.run(command, check=False, capture_output=True, timeout=120, env=os.environ).returncode
+    if seconds is None:
+        return subprocess.run(
+            command, check=False, capture_output=True, timeout=240, env=os.environ
+        ).returncode
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 @pytest.mark.parametrize(
-    "point", ["extract", "before-write", "after-write", "between-tables", "after-commit"]
+    "point",
+    [
+        "extract",
+        "before-write",
+        "after-write",
+        "between-tables",
+        "between-roots",
+        "after-commit",
+        "before-done",
+    ],
 )
 def test_killed_and_run_again_in_the_same_folder(lake: Lake, tmp_path: Path, point: str) -> None:
     assert load(lake, tmp_path / "work", point) == -signal.SIGKILL
@@ -101,7 +143,7 @@ def test_killed_and_run_again_in_the_same_folder(lake: Lake, tmp_path: Path, poi
     assert_equal_to_source(lake)
 
 
-@pytest.mark.parametrize("disposition", ["replace", "upsert", "delete-insert", "scd2"])
+@pytest.mark.parametrize("disposition", ["replace", "upsert", "delete-insert", "insert-only", "scd2"])
 @pytest.mark.parametrize("point", ["after-write", "between-tables", "after-commit"])
 @pytest.mark.parametrize("folder", ["work", "elsewhere"])
 def test_merges_and_replaces_killed_and_run_again(
@@ -113,7 +155,7 @@ def test_merges_and_replaces_killed_and_run_again(
     assert_equal_to_source(lake)
 
 
-@pytest.mark.parametrize("disposition", ["append", "delete-insert"])
+@pytest.mark.parametrize("disposition", ["append", "delete-insert", "insert-only", "scd2"])
 def test_rows_of_a_load_that_died_long_ago_go(lake: Lake, tmp_path: Path, disposition: str) -> None:
     assert load(lake, tmp_path / "one", "between-tables", disposition=disposition) == -signal.SIGKILL
     assert load(lake, tmp_path / "two", "after-an-hour", disposition=disposition) == 0
@@ -127,8 +169,11 @@ def test_rows_of_a_load_that_died_long_ago_go(lake: Lake, tmp_path: Path, dispos
         ("extract", ""),
         ("before-write", ""),
         ("after-write", ""),
+        ("between-roots", ""),
         ("after-commit", ""),
+        ("before-done", ""),
         ("after-write", "monday"),
+        ("between-roots", "monday"),
         ("between-tables", "monday"),
         ("after-commit", "monday"),
     ],
@@ -140,7 +185,25 @@ def test_killed_and_run_again_on_a_new_machine(lake: Lake, tmp_path: Path, point
     assert_equal_to_source(lake)
 
 
+@pytest.mark.parametrize("disposition", ["append", "upsert"])
+def test_killed_at_any_instant(lake: Lake, tmp_path: Path, disposition: str) -> None:
+    started = time.monotonic()
+    assert load(Lake(tmp_path / "measured"), tmp_path / "measuring" / "work", disposition=disposition) == 0
+    whole = time.monotonic() - started
+    # The first part of the time is spent on imports.
+    for number, share in enumerate((0.4, 0.55, 0.7, 0.85)):
+        elsewhere = Lake(tmp_path / f"lake{number}")
+        work = tmp_path / f"at{number}" / "work"
+        load(elsewhere, work, disposition=disposition, seconds=whole * share)
+
+        assert load(elsewhere, work, disposition=disposition) == 0
+
+        assert_equal_to_source(elsewhere)
+
+
 def assert_equal_to_source(lake: Lake) -> None:
+    others = lake.duckdb("bronze.others", "SELECT id FROM t ORDER BY id")["id"].to_pylist()
+    assert others == list(range(1, 21))
     orders = lake.duckdb("bronze.orders", "SELECT id, _dlt_id FROM t").to_pylist()
     lines = lake.duckdb("bronze.orders__lines", "SELECT n, _dlt_parent_id FROM t").to_pylist()
     assert sorted(row["id"] for row in orders) == list(range(1, 51))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +159,13 @@ KEYS: dict[str, tuple[pa.DataType, list[Any]]] = {
     "binary": (pa.binary(), [b"", b"\x00", b"\xff" * 30, b"\xff" * 31]),
     "double": (pa.float64(), [-1.5, 0.0, 1e300]),
     "int": (pa.int32(), [-(2**31), 0, 2**31 - 1]),
+    "long": (pa.int64(), [-(2**63), 0, 2**63 - 1]),
+    "bool": (pa.bool_(), [False, True]),
+    "time": (pa.time64("us"), [time(0, 0), time(12, 30, 0, 1), time(23, 59, 59, 999999)]),
+    "unicode": (
+        pa.string(),
+        [" ", "\t", "'", '"', "%", "\\", "a\u0000b", "e\u0301", "\u00e9", "\u202e", "\uffff", "\U0010ffff"],
+    ),
 }
 
 
@@ -321,3 +328,57 @@ def test_scd2_with_a_row_version_of_its_own_and_children(lake: Lake, pipeline: d
         ("1b", "b"),
         ("2", "s"),
     ]
+
+
+@pytest.mark.parametrize("strategy", ["upsert", "insert-only"])
+@pytest.mark.parametrize(
+    ("key", "nulls", "told"),
+    [
+        ("id", [None, None, 1], "2 rows have no value in the key id"),
+        (["id", "v"], [None, 2, 3], "1 row has no value in the key id, v"),
+    ],
+)
+def test_null_keys_are_counted_for_every_strategy(
+    lake: Lake, pipeline: dlt.Pipeline, strategy: str, key: Any, nulls: list[Any], told: str
+) -> None:
+    merge(pipeline, pa.table({"id": [7], "v": [0]}), strategy, key)
+    before = lake.table("bronze.items").metadata_location
+
+    with pytest.raises(PipelineStepFailed, match=told):
+        merge(
+            pipeline,
+            pa.table({"id": pa.array(nulls, pa.int64()), "v": [0, 1, 2]}),
+            strategy,
+            key,
+            columns={"id": {"nullable": True}},
+        )
+
+    assert lake.table("bronze.items").metadata_location == before
+
+
+def test_delete_insert_of_a_partition_range_leaves_other_partitions(
+    lake: Lake, pipeline: dlt.Pipeline
+) -> None:
+    from dlt.destinations.adapters import iceberg_adapter, iceberg_partition
+
+    def load(days: range, n: int) -> None:
+        rows = pa.table(
+            {"day": [date(2024, 1, day) for day in days for _ in range(3)], "n": [n] * 3 * len(days)}
+        )
+        resource = dlt.resource(
+            rows,
+            name="items",
+            write_disposition={"disposition": "merge", "strategy": "delete-insert"},
+            merge_key="day",
+        )
+        pipeline.run(iceberg_adapter(resource, partition=[iceberg_partition.day("day")]))
+
+    load(range(1, 7), 0)
+    before = {file["file_path"] for file in lake.table("bronze.items").inspect.files().to_pylist()}
+    load(range(3, 5), 1)
+
+    assert values(lake, "day", "n") == [
+        (date(2024, 1, day), 1 if day in (3, 4) else 0) for day in range(1, 7) for _ in range(3)
+    ]
+    after = {file["file_path"] for file in lake.table("bronze.items").inspect.files().to_pylist()}
+    assert len(before & after) == 4

@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import floe_ingest
 from floe_ingest.destination import chains
 from floe_ingest.destination.catalogs import close_catalogs
+from floe_ingest.destination.client import IcebergClient
 from floe_ingest.destination.commit import TableCommit
 
 if TYPE_CHECKING:
@@ -31,9 +32,16 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 ROWS = st.lists(
-    st.fixed_dictionaries({"id": st.integers(0, 12), "v": st.integers(0, 99)}), min_size=1, max_size=8
+    st.fixed_dictionaries(
+        {"id": st.integers(0, 12), "v": st.integers(0, 99)}, optional={"w": st.integers(0, 9)}
+    ),
+    min_size=1,
+    max_size=8,
 )
-POINTS = st.sampled_from(["", "", "before-write", "after-write", "before-commit", "after-commit"])
+DELETES = st.lists(st.booleans(), min_size=8, max_size=8)
+POINTS = st.sampled_from(
+    ["", "", "before-write", "after-write", "before-commit", "after-commit", "before-done"]
+)
 
 
 class InjectedError(Exception):
@@ -62,6 +70,8 @@ def crash_at(point: str) -> Iterator[None]:
             around(chains, "merge_data_files", before=moment == "before")
         elif step == "commit":
             around(TableCommit, "run", before=moment == "before")
+        elif step == "done":
+            around(IcebergClient, "complete_load", before=True)
         yield
 
 
@@ -77,6 +87,7 @@ class Loads(RuleBasedStateMachine):
         self.model: list[Row] = []
         self.history: dict[int, list[Row]] = {}
         self.has_table = False
+        self.versions: list[tuple[tuple[int, int], bool]] = []
 
     def teardown(self) -> None:
         close_catalogs()
@@ -84,21 +95,28 @@ class Loads(RuleBasedStateMachine):
 
     # -- loads
 
-    def load(self, rows: list[Row], disposition: Any, point: str, *, new_machine: bool) -> None:
-        self.runs += 1
-        run_id = f"run-{self.runs}"
-        if point:
-            with crash_at(point), pytest.raises((PipelineStepFailed, InjectedError)):
-                self.run(rows, disposition, run_id)
-            if new_machine:
-                self.folder = self.home / f"work-{self.runs}"
-        self.run(rows, disposition, run_id)
+    def load(self, rows: list[Row], disposition: Any, point: str, *, new_machine: bool, **hints: Any) -> None:
+        self.run_with_crash(rows, disposition, point, new_machine=new_machine, **hints)
         self.has_table = True
         snapshot = self.lake.table("bronze.items").current_snapshot()
         if snapshot is not None:
             self.history[snapshot.snapshot_id] = [dict(row) for row in self.model]
 
-    def run(self, rows: list[Row], disposition: Any, run_id: str) -> None:
+    def run_with_crash(
+        self, rows: list[Row], disposition: Any, point: str, *, new_machine: bool, **hints: Any
+    ) -> None:
+        self.runs += 1
+        run_id = f"run-{self.runs}"
+        if point:
+            with crash_at(point), pytest.raises((PipelineStepFailed, InjectedError)):
+                self.run(rows, disposition, run_id, **hints)
+            if new_machine:
+                self.folder = self.home / f"work-{self.runs}"
+        self.run(rows, disposition, run_id, **hints)
+
+    def run(
+        self, rows: list[Row], disposition: Any, run_id: str, *, name: str = "items", **hints: Any
+    ) -> None:
         pipeline = dlt.pipeline(
             "shop",
             destination=floe_ingest.iceberg(**self.lake.properties, run_id=run_id),
@@ -106,7 +124,13 @@ class Loads(RuleBasedStateMachine):
             pipelines_dir=str(self.folder),
         )
         pipeline.run(
-            dlt.resource(rows, name="items", write_disposition=disposition, primary_key="id"),
+            dlt.resource(
+                rows,
+                name=name,
+                write_disposition=disposition,
+                primary_key=None if name == "versions" else "id",
+                **hints,
+            ),
         )
 
     @rule(rows=ROWS, point=POINTS, new_machine=st.booleans())
@@ -137,6 +161,31 @@ class Loads(RuleBasedStateMachine):
         self.model += [row for key, row in {row["id"]: row for row in rows}.items() if key not in known]
         disposition = {"disposition": "merge", "strategy": "insert-only"}
         self.load(rows, disposition, point, new_machine=new_machine)
+
+    @rule(rows=ROWS, gone=DELETES, point=POINTS, new_machine=st.booleans())
+    def merge_with_deletes(self, rows: list[Row], gone: list[bool], point: str, new_machine: bool) -> None:
+        marked = [row | {"gone": mark} for row, mark in zip(rows, gone, strict=False)]
+        winners = {row["id"]: row for row in marked}
+        self.model = [row for row in self.model if row["id"] not in winners]
+        self.model += [row for row in winners.values() if not row["gone"]]
+        self.load(
+            marked,
+            {"disposition": "merge", "strategy": "upsert"},
+            point,
+            new_machine=new_machine,
+            columns={"gone": {"hard_delete": True, "data_type": "bool"}},
+        )
+
+    @rule(keys=st.lists(st.integers(0, 3), min_size=1, max_size=4), point=POINTS, new_machine=st.booleans())
+    def version(self, keys: list[int], point: str, new_machine: bool) -> None:
+        """scd2, in a table of its own: rows (id, v), of which those in the load are the ones that hold."""
+        now = {(key % 2, key) for key in keys}
+        held = {version for version, ended in self.versions if not ended}
+        self.versions = [(version, ended or version not in now) for version, ended in self.versions]
+        self.versions += [(version, False) for version in now - held]
+        rows = [{"id": id_, "v": v} for id_, v in sorted(now)]
+        disposition = {"disposition": "merge", "strategy": "scd2"}
+        self.run_with_crash(rows, disposition, point, new_machine=new_machine, name="versions")
 
     # -- what others do
 
@@ -179,15 +228,26 @@ class Loads(RuleBasedStateMachine):
     def table_equals_model(self) -> None:
         if not getattr(self, "has_table", False):
             return
-        found = self.lake.duckdb("bronze.items", "SELECT id, v FROM t").to_pylist()
-        assert sorted((row["id"], row["v"]) for row in found) == sorted(
-            (row["id"], row["v"]) for row in self.model
+        found = self.lake.duckdb("bronze.items").to_pylist()
+
+        def comparable(rows: list[Row]) -> list[tuple[int, int, int]]:
+            return sorted((row["id"], row["v"], -1 if row.get("w") is None else row["w"]) for row in rows)
+
+        assert comparable(found) == comparable(self.model)
+
+    @invariant()
+    def versions_equal_model(self) -> None:
+        if not getattr(self, "versions", None):
+            return
+        found = self.lake.duckdb("bronze.versions").to_pylist()
+        assert sorted(((row["id"], row["v"]), row["_dlt_valid_to"] is not None) for row in found) == sorted(
+            self.versions
         )
 
 
 TestLoads = pytest.mark.timeout(600)(Loads.TestCase)
 TestLoads.settings = settings(
-    max_examples=12,
+    max_examples=10,
     stateful_step_count=8,
     deadline=None,
     suppress_health_check=list(HealthCheck),
