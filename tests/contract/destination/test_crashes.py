@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The kill stands at an edge: around a real function of ours, which runs or not as told.
 LOADER = textwrap.dedent(
     """
-    import json, os, signal, sys
+    import json, os, signal, sys, threading
     import dlt, floe_ingest
     from floe_ingest.destination import chains, client, commit, orphans
 
@@ -44,8 +44,6 @@ LOADER = textwrap.dedent(
         setattr(owner, name, wrapped)
 
     of_root = lambda commit, *rest: commit._load.identifier[-1] == "orders"
-    roots = []
-    a_root_is_done = lambda commit, *rest: commit._load.is_root and bool(roots)
     if point == "before-write":
         around(chains, "write_data_files", before=die)
     elif point == "after-write":
@@ -56,12 +54,14 @@ LOADER = textwrap.dedent(
     elif point == "after-commit":
         around(commit.TableCommit, "run", after=die, when=of_root)
     elif point == "between-roots":
-        real = commit.TableCommit.run
-        def run(self):
-            real(self)
-            roots.append(self._load.name) if self._load.is_root else None
-        commit.TableCommit.run = run
-        around(commit.TableCommit, "run", before=die, when=a_root_is_done)
+        one_is_done = threading.Event()
+        around(commit.TableCommit, "run", after=one_is_done.set, when=of_root)
+        around(
+            commit.TableCommit,
+            "run",
+            before=lambda: one_is_done.wait(60) and die(),
+            when=lambda commit: commit._load.identifier[-1] == "others",
+        )
     elif point == "before-done":
         around(client.IcebergClient, "complete_load", before=die)
 
