@@ -209,17 +209,15 @@ class IcebergClient(JobClientBase, WithStateSync):
         meta = self.meta
         if meta.properties() is None:
             raise DestinationUndefinedEntity(f"Namespace {'.'.join(self.namespace)} holds no loads")
-        states: dict[str, dict[str, Any]] = {}
+        states: dict[str, dict[str, Any] | None] = {}
         for table in meta.root_tables(pipeline_name):
             try:
-                state = stored_state(self.catalog.load_table((*self.namespace, table)), pipeline_name)
+                states[table] = stored_state(self.catalog.load_table((*self.namespace, table)), pipeline_name)
             except NoSuchTableError:
-                continue
-            if state is not None:
-                states[table] = state
+                states[table] = None
         # Which resource feeds which table matters only where there is something to merge.
         resources = _resources_of_tables(meta) if len(states) > 1 else {}
-        return merge_states(states, resources) if states else None
+        return merge_states(states, resources)
 
     # -- jobs
 

@@ -186,7 +186,9 @@ def _resource_states(state: Mapping[str, Any], resource: str) -> dict[str, Any]:
     }
 
 
-def merge_states(states: Mapping[str, dict[str, Any]], resources: Mapping[str, str]) -> StateInfo:
+def merge_states(
+    states: Mapping[str, dict[str, Any] | None], resources: Mapping[str, str]
+) -> StateInfo | None:
     """Merge the states that several root tables hold into the state that they prove together.
 
     The newest one is the base; but where a load committed one table and not another, each resource goes
@@ -194,19 +196,23 @@ def merge_states(states: Mapping[str, dict[str, Any]], resources: Mapping[str, s
     local state of the same version and with pending packages is not overwritten by it.
 
     Arguments:
-        states: dlt's pipeline states by root table.
+        states: dlt's pipeline states by root table; None for a table that holds none, as one that a load
+            never came to. Its resource starts anew, whatever other tables say of it.
         resources: the resource that feeds each root table.
     """
     from dlt.pipeline.state_sync import generate_pipeline_state_version_hash
 
-    newest = max(states.values(), key=lambda state: int(state["_state_version"]))
+    held = [state for state in states.values() if state is not None]
+    if not held:
+        return None
+    newest = max(held, key=lambda state: int(state["_state_version"]))
     merged = copy.deepcopy(newest)
     changed = False
     for table, state in states.items():
         resource = resources.get(table)
-        if state is newest or state["_version_hash"] == newest["_version_hash"] or resource is None:
+        if resource is None or (state and state["_version_hash"] == newest["_version_hash"]):
             continue
-        changed = _take_resource(merged, state, resource) or changed
+        changed = _take_resource(merged, state or {}, resource) or changed
     if changed:
         merged["_state_version"] -= 1
         merged["_version_hash"] = generate_pipeline_state_version_hash(merged)  # type: ignore[arg-type]
