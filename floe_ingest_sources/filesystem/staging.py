@@ -1,7 +1,6 @@
 """Brings files to the local disk, and unpacks them: DuckDB and Arrow then read plain local files.
 
-Ways in which remote files can reach DuckDB, and why they are copied (measured on two cores, 152 MB of CSV
-in MinIO on the same machine; see docs/performance.md):
+Ways in which remote files can reach DuckDB, and why they are copied:
 
 - its httpfs and azure extensions read in place. They know S3, GCS by its S3 interface, and Azure; not the
   other storages of fsspec, nor dlt's credentials. Text is read twice where a value is not what a sample
