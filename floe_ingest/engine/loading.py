@@ -163,6 +163,8 @@ def load_source(job: SourceJob) -> SourceResult:
             trace.debug("source %s failed\n%s", job.request.name, redacted_traceback(error))
             errors = (attempt.locate(error, _told(error, job)),)
             _tell_refusal(error, job)
+        finally:
+            _forget_trace(job)
         tables = attempt.tables(failed=bool(errors))
         if errors and any(table.committed for table in tables):
             errors = tuple(_partial(error, tables) for error in errors)
@@ -177,6 +179,13 @@ def load_source(job: SourceJob) -> SourceResult:
         tables=tables,
         errors=errors,
     )
+
+
+def _forget_trace(job: SourceJob) -> None:
+    """Remove the trace that dlt keeps of its last run: it holds exceptions as they were raised."""
+    from dlt.pipeline.trace import TRACE_FILE_NAME
+
+    (job.folder.pipelines / job.pipeline_name / TRACE_FILE_NAME).unlink(missing_ok=True)
 
 
 def source_attributes(

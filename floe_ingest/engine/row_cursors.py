@@ -53,9 +53,24 @@ def read_rows_by(cursor: Cursor, resource: DltResource) -> None:
         on_cursor_value_missing=cursor.nulls,
         allow_external_schedulers=False,
     )
-    resource.apply_hints(incremental=incremental)
+    if _has_declined(resource):
+        from floe_ingest.engine.cursor_step import CursorStep
+
+        resource.add_step(CursorStep(incremental))
+    else:
+        resource.apply_hints(incremental=incremental)
     # By the whole row: a row that changed within the same moment has the same key, and is new all the same.
     incremental.set_deduplication_key(None, from_hints=False)
+
+
+def _has_declined(resource: DltResource) -> bool:
+    """Return whether this is a resource of dlt's REST source that was made without an incremental.
+
+    dlt would put the cursor in the place of that argument, and the function would then look for the request
+    parameters that belong to it. For such a resource the cursor is a step after the function.
+    """
+    given = resource.explicit_args or {}
+    return "incremental_object" in given and given["incremental_object"] is None
 
 
 def _disposition(resource: DltResource) -> str:
