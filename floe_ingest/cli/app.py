@@ -15,6 +15,7 @@ from floe_ingest.cli.check import check
 from floe_ingest.cli.clean import clean
 from floe_ingest.cli.init import init
 from floe_ingest.cli.listing import plugins, schema, sources
+from floe_ingest.cli.new_source import new_source
 from floe_ingest.cli.options import global_options
 from floe_ingest.cli.run import run
 
@@ -62,7 +63,7 @@ def cli() -> None:
     """
 
 
-for _command in (init, check, run, clean, sources, plugins, schema):
+for _command in (init, check, run, clean, sources, plugins, schema, new_source):
     cli.add_command(_command)
 
 

@@ -34,7 +34,7 @@ _FILE = re.compile(r"# ([\w./-]+\.(?:yaml|py|toml))\n")
 _INSTALLS = re.compile(
     r"(apt-get install|make (quickstart|test)|python3 -m venv|(\.venv/bin/)?pip install) ?.*"
 )
-_COMMAND = re.compile(r"(\w+=\S+ )*floe-ingest( .*)?")
+_COMMAND = re.compile(r"(\w+=\S+ )*(floe-ingest|pytest)( .*)?")
 
 
 @dataclass(frozen=True)

@@ -299,7 +299,7 @@ class TestOperating:
         with_json = {
             name for name, command in cli.commands.items() if any("--json" in p.opts for p in command.params)
         }
-        assert set(cli.commands) - with_json == {"init", "schema"}
+        assert set(cli.commands) - with_json == {"init", "schema", "new-source"}
 
     def test_the_environment_variables(self) -> None:
         table = tables_in(section(page("docs/operating.md"), "Logs and traces"))[0]

@@ -29,7 +29,7 @@ def test_help_names_the_commands_in_the_order_of_their_use() -> None:
     assert result.exit_code == 0
     commands = result.output.split("Commands:")[1].split("Exit codes")[0]
     listed = [line.split()[0] for line in commands.splitlines() if line.strip()]
-    assert listed == ["init", "check", "run", "clean", "sources", "plugins", "schema"]
+    assert listed == ["init", "check", "run", "clean", "sources", "plugins", "schema", "new-source"]
     assert "130 interrupted" in " ".join(result.output.split())
 
 
