@@ -57,6 +57,15 @@ class Validity:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """Values of one column, from ``start`` up to ``end``, which is left out; both as SQL text."""
+
+    column: str
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
 class MergeRule:
     """How the rows of a load meet the rows of a table.
 
@@ -70,6 +79,7 @@ class MergeRule:
         dedup_sort: the column, and the direction, by which the first of several rows with one key is
             kept. Without it, the last seen is.
         validity: for ``scd2``.
+        within: old rows in this range go as well: the load holds all that there is of it.
     """
 
     strategy: Strategy
@@ -78,6 +88,7 @@ class MergeRule:
     hard_delete: tuple[str, bool] | None = None
     dedup_sort: tuple[str, Literal["asc", "desc"]] | None = None
     validity: Validity | None = None
+    within: Range | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +238,13 @@ class Merge:
         """Return the least and the greatest value of a column of the load; None where it has none."""
         name = identifier(column)
         row = self._connection.execute(f"SELECT min({name}), max({name}) FROM load").fetchone()
+        return (row[0], row[1]) if row else (None, None)
+
+    def ends_of(self, within: Range) -> tuple[Any, Any]:
+        """Return the ends of a range as values of the column's own type."""
+        kind = next(column.type for column in self._columns if column.name == within.column)
+        ends = f"SELECT CAST({literal(within.start)} AS {kind}), CAST({literal(within.end)} AS {kind})"
+        row = self._connection.execute(ends).fetchone()
         return (row[0], row[1]) if row else (None, None)
 
     def run(self, rule: MergeRule) -> Merged:
@@ -428,6 +446,12 @@ def _matches(rule: MergeRule) -> str:
     """Return the condition under which an old row ``o`` has a match in the load."""
     keys = [keys for keys in (rule.primary_key, rule.merge_key) if keys]
     exists = [f"EXISTS (SELECT 1 FROM load AS l WHERE {_equal(key)})" for key in dict.fromkeys(keys)]
+    if rule.within is not None:
+        name = f"o.{identifier(rule.within.column)}"
+        # A literal takes the type of the column that it is compared with.
+        exists.append(
+            f"coalesce({name} >= {literal(rule.within.start)} AND {name} < {literal(rule.within.end)}, false)"
+        )
     return "(" + " OR ".join(exists) + ")" if exists else "false"
 
 

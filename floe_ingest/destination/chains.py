@@ -22,7 +22,7 @@ from floe_ingest.destination.layout import LoadFile, load_arrow_schema
 from floe_ingest.destination.ledger import LoadMark, find_load, snapshot_key
 from floe_ingest.destination.merging import ChildOf, merge_data_files, root_ids
 from floe_ingest.destination.orphans import files_of_loads, only_appended_since, settled_to
-from floe_ingest.destination.rules import key_columns, merge_rule, root_key, row_id
+from floe_ingest.destination.rules import key_columns, merge_rule, range_rule, root_key, row_id
 from floe_ingest.destination.spec import Layout
 from floe_ingest.destination.state import ResourceState
 from floe_ingest.destination.write import WriteTask, WrittenData, write_data_files
@@ -81,6 +81,8 @@ class ChainLoad:
         self._disposition = cast('Literal["append", "replace", "merge"]', prepared["write_disposition"])
         if self._disposition == "merge" and self._rule is None:
             self._disposition = "append"  # without a key there is nothing to merge by; dlt does the same
+        if (rule := range_rule(cast("Mapping[str, Any]", prepared), client.config.run_id)) is not None:
+            self._strategy, self._rule, self._disposition = rule.strategy, rule, "merge"
         self._mode = self._child_mode()
 
     def _child_mode(self) -> ChildMode:

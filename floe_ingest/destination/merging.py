@@ -71,10 +71,8 @@ def merge_data_files(
     with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule, task.renames)
-        keys = () if child else _prunable(rule)
-        old = _Old.find(
-            table, task.schema, _filter(task, {key: merge.bounds(key) for key in keys}), task.scratch
-        )
+        bounds = {} if child else _bounds(merge, rule)
+        old = _Old.find(table, task.schema, _filter(task, bounds), task.scratch)
         merge.read_old(old.files)
         merged = merge.run_child(child.root_key, child.ids, rule.strategy) if child else merge.run(rule)
     written = publish_files(task, [*merged.new, *merged.rewritten])
@@ -90,8 +88,8 @@ def root_ids(task: WriteTask, rule: MergeRule, table: Table | None, id_column: s
     with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule, task.renames)
-        bounds = {key: merge.bounds(key) for key in _prunable(rule)}
-        merge.read_old(_Old.find(table, task.schema, _filter(task, bounds), task.scratch).files)
+        row_filter = _filter(task, _bounds(merge, rule))
+        merge.read_old(_Old.find(table, task.schema, row_filter, task.scratch).files)
         return merge.root_ids(rule, id_column)
 
 
@@ -190,6 +188,13 @@ def _prunable(rule: MergeRule) -> tuple[str, ...]:
     if rule.primary_key and rule.merge_key and rule.merge_key != rule.primary_key:
         return ()
     return rule.primary_key or rule.merge_key
+
+
+def _bounds(merge: Merge, rule: MergeRule) -> dict[str, tuple[Any, Any]]:
+    """Return, by column, the least and the greatest value that an old row with a match can have."""
+    if rule.within is None:
+        return {key: merge.bounds(key) for key in _prunable(rule)}
+    return {} if rule.primary_key else {rule.within.column: merge.ends_of(rule.within)}
 
 
 def _filter(task: WriteTask, bounds: Mapping[str, tuple[Any, Any]]) -> BooleanExpression:

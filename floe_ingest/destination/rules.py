@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dlt.common.time import ensure_datetime_in_tz
 
-from floe_ingest.dataplane.merge import MergeRule, Strategy, Validity
+from floe_ingest.dataplane.merge import MergeRule, Range, Strategy, Validity
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -56,6 +56,24 @@ def merge_rule(table: Mapping[str, Any], strategy: Strategy, load_created_at: da
         hard_delete=_hard_delete(table),
         dedup_sort=_dedup_sort(table),
     )
+
+
+RANGE_HINT = "x-floe-ingest-range"
+
+
+def range_rule(table: Mapping[str, Any], run_id: str | None) -> MergeRule | None:
+    """Return the rule of a load that replaces one range of its table; None for any other load.
+
+    Arguments:
+        table: dlt's prepared table. dlt keeps hints in the stored schema, so one of another run is none.
+        run_id: of this load.
+    """
+    hint = table.get(RANGE_HINT)
+    if hint is None or run_id is None or hint["run_id"] != run_id:
+        return None
+    keys = columns_with(table, "primary_key") if hint["by_key"] else ()
+    within = Range(hint["column"], hint["start"], hint["end"])
+    return MergeRule("delete-insert", primary_key=keys, hard_delete=_hard_delete(table), within=within)
 
 
 def columns_with(table: Mapping[str, Any], hint: str) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.windows import ArrowWindow, Window, extreme, narrowed, unseen
-from floe_ingest.errors import SchemaError, SourceConfigurationError
-from floe_ingest_hookspecs import CursorWindow
+from floe_ingest.errors import ConfigurationError, SchemaError, SourceConfigurationError
+from floe_ingest_hookspecs import Cursor, CursorWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from floe_ingest.dataplane.connection import DataPlaneSettings
     from floe_ingest.dataplane.scan import OpenScan
-    from floe_ingest_hookspecs import Cursor, SourceRequest
+    from floe_ingest_hookspecs import SourceRequest
 
 _STATE = "floe_ingest_cursors"
 
@@ -127,6 +127,25 @@ def _like(written: Any, sample: Any) -> Any:
     if isinstance(sample, int | float | Decimal) and written is not None:
         return type(sample)(written)
     return written
+
+
+def within_range(request: SourceRequest, start: Any, end: Any) -> SourceRequest:
+    """Return a request whose resources are read from ``start`` to ``end``, whatever was loaded before.
+
+    Raises:
+        ConfigurationError: it has no cursor_field.
+    """
+
+    def bound(cursor: Cursor) -> Cursor:
+        nulls = "exclude" if cursor.nulls == "include" else cursor.nulls  # they are in no range
+        return Cursor(cursor.field, start, end, nulls=nulls, stateless=True)
+
+    own = {name: cursor and bound(cursor) for name, cursor in request.resource_cursors.items()}
+    if request.cursor is None and not any(own.values()):
+        raise ConfigurationError(
+            f"Source {request.name!r} has no cursor_field, by which a range of it could be loaded."
+        )
+    return replace(request, cursor=request.cursor and bound(request.cursor), resource_cursors=own)
 
 
 @dataclass(frozen=True, slots=True)

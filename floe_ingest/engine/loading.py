@@ -411,6 +411,7 @@ class _Attempt:
             cursor_of=job.request.cursor_of,
             known_tables=known_tables,
             full_refresh=job.context.full_refresh,
+            run_id=job.context.run_id,
         )
         self._roots = [str(resource.table_name) for resource in loaded_resources(source).values()]
         return source

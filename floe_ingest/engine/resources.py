@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from floe_ingest.config import parse_partition, parse_sort
 from floe_ingest.engine.contracts import Contract
-from floe_ingest.engine.row_cursors import check_cursor, read_rows_by
+from floe_ingest.engine.row_cursors import check_cursor, range_hint, read_rows_by
 from floe_ingest.errors import ConfigurationError, PluginLoadError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Landing = Callable[[str, DltResource, Contract, Cursor | None], BulkLanding]
 
+RANGE_HINT = "x-floe-ingest-range"
 _PLACEHOLDER = "{resource}"
 
 
@@ -111,6 +112,7 @@ def aim(
     cursor_of: Callable[[str], Cursor | None],
     known_tables: Collection[str],
     full_refresh: bool,
+    run_id: str,
 ) -> None:
     """Give each resource its table and hints. What the user did not write stays as the source has it.
 
@@ -122,7 +124,9 @@ def aim(
         cursor_of: gives a resource's cursor, where the configuration has one.
         known_tables: tables that have been loaded before.
         full_refresh: whether every table is replaced.
+        run_id: of this run.
     """
+    _check_ranges({name: cursor_of(name) for name in loaded_resources(source)}, config)
     for name, resource in source.resources.items():
         table = source.schema.naming.normalize_table_identifier(destination.table_of(name))
         options = config.options_for(name)
@@ -134,8 +138,18 @@ def aim(
         contract = Contract.of(options.schema_contract)
         if options.schema_contract is not None and landing is None:
             hints["schema_contract"] = contract.for_dlt(is_known=table in known_tables)
-        resource.apply_hints(table_name=table, **hints)
         cursor = cursor_of(name)
+        if cursor is not None and cursor.stateless:
+            # As replace, dlt gives the destination a file also where the range holds no row. Written as a
+            # mapping, it does not forget the resource's state.
+            by_key = options.write_mode == "merge" or (options.write_mode is None and merges(resource))
+            hints["write_disposition"] = {"disposition": "replace", "strategy": "truncate-and-insert"}
+            hint = range_hint(cursor, run_id, source.schema.naming.normalize_identifier, by_key=by_key)
+            layout[RANGE_HINT] = hint
+            hints["additional_table_hints"] = layout
+        resource.apply_hints(table_name=table, **hints)
+        if RANGE_HINT in layout:
+            _put_into_schema(resource, source)
         if cursor is not None and not full_refresh:
             check_cursor(cursor, resource)
         if landing is not None:
@@ -143,6 +157,25 @@ def aim(
             resource.add_step(landing(table, resource, contract, cursor))
         elif cursor is not None:
             read_rows_by(cursor, resource)
+
+
+def _put_into_schema(resource: DltResource, source: DltSource) -> None:
+    """Let dlt know a resource's hints also where it gives no row: an empty file then stands for it."""
+    from dlt.common.schema.utils import normalize_table_identifiers
+
+    table = resource.compute_table_schema()
+    source.schema.update_table(normalize_table_identifiers(table, source.schema.naming))
+
+
+def _check_ranges(cursors: Mapping[str, Cursor | None], config: SourceConfig) -> None:
+    """Check that where one resource is read in a range, all are."""
+    if any(cursor is not None and cursor.stateless for cursor in cursors.values()):
+        without = sorted(name for name, cursor in cursors.items() if cursor is None)
+        if without:
+            raise ConfigurationError(
+                f"Resource {without[0]!r} of source {config.name!r} has no cursor_field, by which a range "
+                f"of it could be loaded. Give it one, or load it as a source of its own."
+            )
 
 
 def _hints(options: ResourceConfig, resource: DltResource) -> dict[str, Any]:

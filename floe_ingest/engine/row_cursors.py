@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 from floe_ingest.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dlt.extract import DltResource
 
     from floe_ingest_hookspecs import Cursor
@@ -24,6 +27,30 @@ def check_cursor(cursor: Cursor, resource: DltResource) -> None:
             f"would put the newest rows in place of the whole table. Write write_mode: append or merge, or "
             f"leave cursor_field out."
         )
+
+
+def range_hint(
+    cursor: Cursor, run_id: str, normalize: Callable[[str], str], *, by_key: bool
+) -> dict[str, Any]:
+    """Return the hint by which the destination replaces the range that a stateless cursor reads.
+
+    Arguments:
+        cursor: with both bounds.
+        run_id: of this run; in another one the hint says nothing.
+        normalize: gives the table's name of a column.
+        by_key: whether rows of the same key go as well, wherever they are.
+    """
+    return {
+        "run_id": run_id,
+        "column": "__".join(normalize(part) for part in cursor.field.split(".")),
+        "start": _text(cursor.initial_value),
+        "end": _text(cursor.end_value),
+        "by_key": by_key,
+    }
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def read_rows_by(cursor: Cursor, resource: DltResource) -> None:

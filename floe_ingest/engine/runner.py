@@ -25,6 +25,7 @@ from floe_ingest.destination.catalogs import catalogs_in_use
 from floe_ingest.engine.categories import categorize, describe
 from floe_ingest.engine.check import probe as probe_source
 from floe_ingest.engine.check import told_missing
+from floe_ingest.engine.cursors import within_range
 from floe_ingest.engine.loading import Handed, SourceJob, load_source, source_attributes
 from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.side_by_side import Stop, cores, side_by_side
@@ -86,6 +87,7 @@ def run(
     sources: Sequence[str] | None = None,
     run_id: str | None = None,
     full_refresh: bool = False,
+    cursor_range: tuple[Any, Any] | None = None,
     jobs: int | None = None,
     plugins: Plugins | None = None,
     progress: Progress | None = None,
@@ -102,6 +104,9 @@ def run(
         run_id: names this logical execution. A table that carries it is skipped, so a run can be
             repeated under its id without loading anything twice.
         full_refresh: replace every table, and forget cursors.
+        cursor_range: load just the rows whose ``cursor_field`` is from the first value up to the second,
+            itself left out, and put them in the place of those that the tables have of that range. Cursors
+            stay where they are. For partitions of an orchestrator: any range can be loaded, in any order.
         jobs: how many sources load at once; as many as there are cores by default. DuckDB's memory is
             divided over them.
         plugins: from ``load_plugins``; a fresh manager by default.
@@ -114,13 +119,17 @@ def run(
         ConfigurationError: the configuration cannot work. Nothing was loaded.
         PluginError: a plugin does not keep the contract. Nothing was loaded.
         KeyboardInterrupt: the run was interrupted. All sources end within seconds.
-        ValueError: ``jobs`` is less than one.
+        ValueError: ``jobs`` is less than one, or a range is asked for together with a full refresh.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
+    if cursor_range is not None and full_refresh:
+        raise ValueError("cursor_range loads a part of a table, full_refresh all of it: choose one")
     plugins = plugins or load_plugins()
     with keeping_secret(secrets_written(config)):
         prepared = _prepare(config, sources, plugins)
+        if cursor_range is not None:
+            prepared = _within(prepared, cursor_range)
         with keeping_secret(secrets_of(prepared)):
             probe_all(prepared, plugins)
             return run_prepared(
@@ -180,6 +189,15 @@ def _attributes(prepared: Prepared, context: RunContext) -> dict[str, str | bool
         [source] = prepared.sources
         attributes |= source_attributes(source.config, source.request, source.handed)
     return attributes
+
+
+def _within(prepared: Prepared, cursor_range: tuple[Any, Any]) -> Prepared:
+    """Return sources that are read in a range of their cursors alone."""
+    start, end = cursor_range
+    narrowed = (
+        replace(source, request=within_range(source.request, start, end)) for source in prepared.sources
+    )
+    return replace(prepared, sources=tuple(narrowed))
 
 
 def _prepare(config: DltIngestionConfig, sources: Sequence[str] | None, plugins: Plugins) -> Prepared:

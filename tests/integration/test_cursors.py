@@ -392,3 +392,65 @@ def test_options_without_a_cursor_field_are_refused(loader: Loader) -> None:
     loader.options = {"resources": {"feed": {"cursor": {"lag": 5}}}}
     with pytest.raises(ConfigurationError, match=r"resources\.feed\.cursor"):
         loader.config()
+
+
+@pytest.mark.parametrize("source_type", TYPES)
+def test_a_range_is_replaced_and_moves_no_cursor(loader: Loader, source_type: str) -> None:
+    loader.source_type = source_type
+    assert loader.loaded([row(1, 10), row(2, 20), row(3, 30)]) == 3
+    # Within the range one row changed, one went and one came; those around it are not looked at.
+    changed = [row(9, 19, "out"), row(2, 20, "changed"), row(4, 29), row(9, 30, "out"), row(5, 40)]
+    assert loader.loaded(changed, cursor_range=(20, 30)) == 2
+    assert loader.table('id, "at", note') == [(1, 10, ""), (2, 20, "changed"), (3, 30, ""), (4, 29, "")]
+    assert loader.loaded(changed, cursor_range=(20, 30)) == 2
+    assert loader.table() == [1, 2, 3, 4]
+    # The cursor still stands at 30, and the range of the run before means nothing to the next one.
+    assert loader.loaded([row(3, 30), row(5, 40)]) == 1
+    assert loader.table() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("source_type", TYPES)
+def test_a_range_without_rows_is_emptied(loader: Loader, source_type: str) -> None:
+    loader.source_type = source_type
+    loader.loaded([row(1, 10), row(2, 20), row(3, 30)])
+    assert loader.loaded([row(1, 10), row(3, 30)], cursor_range=(15, 30)) == 0
+    assert loader.table() == [1, 3]
+
+
+@pytest.mark.parametrize("source_type", TYPES)
+def test_ranges_can_be_loaded_first_and_in_any_order(loader: Loader, source_type: str) -> None:
+    loader.source_type = source_type
+    days = [datetime(2024, 1, day, tzinfo=UTC) for day in range(1, 5)]
+    rows = [row(number, day) for number, day in enumerate(days)]
+    for start in (2, 0, 1, 0):
+        assert loader.loaded(rows, cursor_range=(days[start], days[start + 1])) == 1
+    assert loader.table() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("source_type", TYPES)
+def test_a_merged_range_takes_rows_of_the_same_key_from_elsewhere(loader: Loader, source_type: str) -> None:
+    loader.source_type = source_type
+    loader.options |= {"write_mode": "merge", "primary_key": "id"}
+    loader.loaded([row(1, 10), row(2, 20), row(3, 30)])
+    assert loader.loaded([row(1, 25, "moved")], cursor_range=(20, 30)) == 1
+    assert loader.table('id, "at"') == [(1, 25), (3, 30)]
+
+
+def test_child_rows_follow_a_range(loader: Loader) -> None:
+    loader.source_type = "rows_feed"
+
+    def parent(number: int, at: int, *items: int) -> dict[str, Any]:
+        return {"id": number, "at": at, "items": [{"n": item} for item in items]}
+
+    loader.loaded([parent(1, 10, 11), parent(2, 20, 21, 22), parent(3, 30, 31)])
+    loader.loaded([parent(2, 20, 23)], cursor_range=(20, 30))
+    assert sorted(found["n"] for found in loader.lake.rows("raw.a__items")) == [11, 23, 31]
+
+
+def test_a_range_needs_a_cursor_field(loader: Loader) -> None:
+    loader.options = {}
+    loader.write([row(1, 10)])
+    with pytest.raises(ConfigurationError, match="no cursor_field"):
+        floe_ingest.run(loader.config(), plugins=loader.plugins, cursor_range=(1, 2))
+    with pytest.raises(ValueError, match="choose one"):
+        floe_ingest.run(loader.config(), plugins=loader.plugins, cursor_range=(1, 2), full_refresh=True)
