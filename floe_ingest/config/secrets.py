@@ -73,7 +73,7 @@ def secrets_in(config: Any) -> Iterator[str]:
         )
     match config:
         case SecretStr() | Secret():
-            yield str(config.get_secret_value())
+            yield from secret_leaves({"secret": config.get_secret_value()})
         case SecretBytes():
             yield config.get_secret_value().decode("utf-8", "replace")
         case dict():

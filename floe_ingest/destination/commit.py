@@ -204,6 +204,9 @@ class TableCommit:
             return
         transaction = self._begin(table)
         snapshot_id = self._fill(transaction, table)
+        # Before the commit, which brings the table object up to date.
+        after = transaction.table_metadata.schema()
+        changes = schema_changes(table.schema(), after) if table is not None else ""
         try:
             transaction.commit_transaction()
         except (CommitFailedException, TableAlreadyExistsError, ValidationException) as error:
@@ -217,14 +220,12 @@ class TableCommit:
             if _is_lost_answer(error):
                 raise _LookAgainError from error
             raise
-        self._tell(traced, transaction, table, snapshot_id)
+        self._tell(traced, snapshot_id, changes)
         self._written = None
         for change in self._changes:
             self._events.info("table layout changed", table=self._load.name, change=change)
 
-    def _tell(
-        self, traced: Traced, transaction: Transaction, table: Table | None, snapshot_id: int | None
-    ) -> None:
+    def _tell(self, traced: Traced, snapshot_id: int | None, changes: str) -> None:
         """Tell what was committed, and how the table's columns changed."""
         written = self._written
         traced.set("ingestion.rows_loaded", written.rows if written else 0)
@@ -232,8 +233,7 @@ class TableCommit:
         traced.set("ingestion.bytes_written", sum(file.file_size_in_bytes for file in files))
         if snapshot_id is not None:
             traced.set("ingestion.snapshot_id", snapshot_id)
-        after = transaction.table_metadata.schema()
-        if table is not None and (changes := schema_changes(table.schema(), after)):
+        if changes:
             self._events.info("schema of a table has changed", table=self._load.name, changes=changes)
 
     @property

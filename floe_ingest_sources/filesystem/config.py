@@ -7,6 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, Secret, field_validator, model_validator
 
+from floe_ingest_sources.filesystem.floe_keys import translated
+
 Format = Literal["parquet", "csv", "jsonl", "arrow"]
 
 _MODEL = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -198,6 +200,7 @@ class FilesystemConfig(BaseModel):
             for name, other in (("bucket_url", "path"), ("file_glob", "include_glob")):
                 if name in data and other in data:
                     raise ValueError(f"{name} and {other} mean the same; write one of them")
+            return translated(data)
         return data
 
     @model_validator(mode="after")
