@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
     from conftest import Lake
 
+pytestmark = [
+    pytest.mark.requirement("FR-038"),
+    pytest.mark.requirement("FR-039"),
+    pytest.mark.requirement("FR-040"),
+    pytest.mark.requirement("FR-041"),
+    pytest.mark.requirement("FR-042"),
+    pytest.mark.requirement("FR-043"),
+]
+
 TYPES = ("rows_feed", "arrow_feed", "bulk_feed")
 COLUMNS = ("arrow_feed", "bulk_feed")
 

@@ -13,6 +13,14 @@ from pydantic import BaseModel, ValidationError
 
 from floe_ingest.config import DltIngestionConfig, ResourceConfig, RetryConfig, SourceConfig
 
+pytestmark = [
+    pytest.mark.requirement("FR-067"),
+    pytest.mark.requirement("FR-068"),
+    pytest.mark.requirement("FR-069"),
+    pytest.mark.requirement("FR-071"),
+    pytest.mark.requirement("FR-072"),
+]
+
 SOURCE: dict[str, Any] = {
     "name": "shop",
     "source_type": "sql_database",

@@ -22,6 +22,8 @@ from floe_ingest.config import (
 if TYPE_CHECKING:
     from floe_ingest.plugins import Plugins
 
+pytestmark = [pytest.mark.requirement("FR-070")]
+
 SHOP: dict[str, Any] = {
     "name": "shop",
     "source_type": "sql_database",

@@ -1,0 +1,81 @@
+"""Writes docs/requirements.md: which tests show which requirement of floe's ingestion plan.
+
+Run it after adding a ``@pytest.mark.requirement``: ``python tests/docs/requirements_table.py``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "requirements.md"
+NUMBERS = [f"FR-{n:03}" for n in range(1, 80)] + [f"SC-{n:03}" for n in range(1, 11)]
+TOPICS = {
+    "FR-001": "plugin, metadata, configuration schema, lifecycle, health",
+    "FR-011": "pipelines and their validation",
+    "FR-019": "destination configuration",
+    "FR-021": "runs, write modes, metrics",
+    "FR-031": "schema contracts",
+    "FR-038": "incremental loading by cursor",
+    "FR-044": "spans, logs, no secrets",
+    "FR-051": "error categories, retry, error types",
+    "FR-059": "orchestrator wiring",
+    "FR-067": "configuration model",
+    "FR-074": "fixtures, contract and integration tests",
+    "SC-001": "success criteria",
+}
+_HEAD = """# Requirements
+
+The numbers are those of floe's ingestion plan. Each test here carries its numbers as
+`@pytest.mark.requirement`. This page is made by `python tests/docs/requirements_table.py`.
+"""
+
+
+def marked(node: ast.expr) -> Iterator[str]:
+    """Yield the numbers of ``pytest.mark.requirement`` in an expression."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call) and ast.unparse(part.func) == "pytest.mark.requirement":
+            [number] = part.args
+            assert isinstance(number, ast.Constant)
+            yield str(number.value)
+
+
+def found() -> dict[str, list[str]]:
+    """Return the tests of each requirement, as ``file::test``; a marked module as its file."""
+    tests: dict[str, list[str]] = defaultdict(list)
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        name = str(file.relative_to(ROOT))
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+                for number in marked(node.value):
+                    tests[number].append(name)
+            if isinstance(node, ast.FunctionDef):
+                for decorator in node.decorator_list:
+                    for number in marked(decorator):
+                        tests[number].append(f"{name}::{node.name}")
+    return tests
+
+
+def page() -> str:
+    """Return the whole page."""
+    tests = found()
+    lines = [_HEAD]
+    for number in NUMBERS:
+        if number in TOPICS:
+            lines += [f"## {number} on: {TOPICS[number]}", "", "| requirement | tests |", "| --- | --- |"]
+        shown = "<br>".join(f"`{test}`" for test in tests.get(number, ())) or "none yet"
+        lines.append(f"| {number} | {shown} |")
+        following = NUMBERS[NUMBERS.index(number) + 1 :]
+        if not following or following[0] in TOPICS:
+            lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

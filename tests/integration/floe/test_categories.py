@@ -1,0 +1,253 @@
+"""What a failure calls for, by the exceptions that real libraries raise when real servers fail."""
+
+from __future__ import annotations
+
+import http.server
+import importlib
+import sqlite3
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+import requests
+from floe_core.plugins.ingestion import IngestionConfig
+from services_support import PostgresServer, postgres_server
+
+from floe_ingest import DltIngestionPlugin, ErrorCategory, RunContext, hookimpl
+from floe_ingest.engine.categories import categorize, retry_after
+from floe_ingest.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from conftest import Lake
+
+CONTEXT = RunContext("run", datetime.now(UTC), ("source",))
+TRANSIENT, PERMANENT, CONFIGURATION = (
+    ErrorCategory.TRANSIENT,
+    ErrorCategory.PERMANENT,
+    ErrorCategory.CONFIGURATION,
+)
+
+
+def category(error: BaseException) -> ErrorCategory:
+    return categorize(error, load_plugins(entry_points=False), CONTEXT)
+
+
+def raised_by(call: Callable[[], Any]) -> BaseException:
+    """The exception that a call raises, inside dlt's and our wrappers' kind of chain."""
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is looked at)
+        outer = RuntimeError("the load failed")
+        outer.__cause__ = error
+        return outer
+    raise AssertionError("nothing was raised")
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Answers with the status that the path names, and the headers that the test gives."""
+
+    headers_to_send: ClassVar[dict[str, str]] = {}
+    seen: ClassVar[list[float]] = []
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.path.strip("/").split("/")[0]))
+        for name, value in self.headers_to_send.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+@contextmanager
+def server(**headers: str) -> Iterator[str]:
+    Answers.headers_to_send = {name.replace("_", "-"): value for name, value in headers.items()}
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as listening:
+        thread = threading.Thread(target=listening.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_address[1]}"
+        listening.shutdown()
+        thread.join()
+
+
+@pytest.mark.requirement("FR-051")
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *((status, TRANSIENT) for status in (408, 425, 429, 500, 501, 502, 503, 504, 507)),
+        *((status, PERMANENT) for status in (401, 402, 403, 409)),
+        *((status, CONFIGURATION) for status in (400, 404, 405, 422)),
+    ],
+)
+def test_http_answers(status: int, expected: ErrorCategory) -> None:
+    with server() as url:
+        error = raised_by(lambda: requests.get(f"{url}/{status}", timeout=10).raise_for_status())
+    assert category(error) is expected
+
+
+@pytest.mark.requirement("FR-051")
+def test_connections() -> None:
+    refused = raised_by(lambda: requests.get("http://127.0.0.1:1", timeout=5))
+    assert category(refused) is TRANSIENT
+    with server() as url:
+        timed_out = raised_by(lambda: requests.get(f"{url}/200", timeout=1e-9))
+    assert category(timed_out) is TRANSIENT
+    assert category(raised_by(lambda: requests.get("htp://nowhere", timeout=1))) is CONFIGURATION
+
+
+@pytest.mark.requirement("FR-051")
+def test_files_and_packages(tmp_path: Path) -> None:
+    assert category(raised_by((tmp_path / "none").read_text)) is PERMANENT
+    assert category(raised_by(lambda: importlib.import_module("no_such_package_here"))) is CONFIGURATION
+
+
+@pytest.mark.requirement("FR-051")
+def test_sqlite(tmp_path: Path) -> None:
+    """A locked database is free again in a moment; a folder is no database."""
+    file = tmp_path / "shop.db"
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE t (id INTEGER)")
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    other = sqlite3.connect(file, timeout=0)
+    assert category(raised_by(lambda: other.execute("INSERT INTO t VALUES (1)"))) is TRANSIENT
+    holder.execute("ROLLBACK")
+    for connection in (holder, other):
+        connection.close()
+    assert category(raised_by(lambda: sqlite3.connect(tmp_path).execute("SELECT 1"))) is PERMANENT
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.mark.requirement("FR-051")
+def test_postgres_refusals(postgres: PostgresServer) -> None:
+    """Missing tables, permissions and logins are permanent; a wrong query is the user's to mend."""
+    psycopg = importlib.import_module("psycopg")
+    url = postgres.url()
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("CREATE TABLE IF NOT EXISTS secret (id INTEGER)")
+        admin.execute("DROP ROLE IF EXISTS nobody_at_all")
+        admin.execute("CREATE ROLE nobody_at_all")
+
+        def forbidden() -> None:
+            with psycopg.connect(url) as other:
+                other.execute("SET ROLE nobody_at_all")
+                other.execute("SELECT * FROM secret")
+
+        assert category(raised_by(forbidden)) is PERMANENT
+        assert category(raised_by(lambda: admin.execute("SELECT * FROM no_such_table"))) is PERMANENT
+        assert category(raised_by(lambda: admin.execute("SELEC 1"))) is CONFIGURATION
+        admin.execute("SET statement_timeout = 50")
+        assert category(raised_by(lambda: admin.execute("SELECT pg_sleep(5)"))) is TRANSIENT
+
+
+@pytest.mark.requirement("FR-051")
+def test_postgres_deadlocks_and_serialization(postgres: PostgresServer) -> None:
+    """Two transactions that wait for each other, and two that cannot be put in an order."""
+    psycopg = importlib.import_module("psycopg")
+    url = postgres.url()
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("CREATE TABLE IF NOT EXISTS pair (id INTEGER PRIMARY KEY, v INTEGER)")
+        admin.execute("INSERT INTO pair VALUES (1, 0), (2, 0) ON CONFLICT DO NOTHING")
+    update = "UPDATE pair SET v = v + 1 WHERE id = %s"
+    with psycopg.connect(url) as one, psycopg.connect(url) as two:
+        one.execute(update, [1])
+        two.execute(update, [2])
+        failures: list[BaseException] = []
+
+        def cross() -> None:
+            try:
+                one.execute(update, [2])
+            except psycopg.Error as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=cross)
+        thread.start()
+        try:
+            two.execute(update, [1])
+        except psycopg.Error as error:
+            failures.append(error)
+        two.rollback()
+        thread.join()
+        one.rollback()
+    [deadlock] = failures
+    assert type(deadlock).__name__ == "DeadlockDetected"
+    assert category(deadlock) is TRANSIENT
+
+    with psycopg.connect(url) as one, psycopg.connect(url) as two:
+        one.isolation_level = two.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        one.execute("SELECT * FROM pair")
+        two.execute(update, [1])
+        two.commit()
+        lost = raised_by(lambda: one.execute(update, [1]))
+    assert type(lost.__cause__).__name__ == "SerializationFailure"
+    assert category(lost) is TRANSIENT
+
+
+@pytest.mark.requirement("FR-051")
+def test_a_category_of_a_plugin_goes_first() -> None:
+    class Knows:
+        @hookimpl
+        def floe_ingest_categorize_error(self, error: BaseException) -> ErrorCategory | None:
+            return ErrorCategory.TRANSIENT if isinstance(error, PermissionError) else None
+
+    plugins = load_plugins(entry_points=False, extra={"knows": Knows()})
+    assert categorize(PermissionError("busy"), plugins, CONTEXT) is TRANSIENT
+    assert category(PermissionError("busy")) is PERMANENT
+
+
+@pytest.mark.requirement("FR-051")
+def test_words_never_decide() -> None:
+    for words in ("429 too many requests", "timeout", "connection reset", "schema contract"):
+        assert category(ValueError(words)) is PERMANENT
+
+
+@pytest.mark.requirement("FR-054")
+def test_retry_after() -> None:
+    with server(Retry_After="7") as url:
+        error = raised_by(lambda: requests.get(f"{url}/429", timeout=10).raise_for_status())
+    assert retry_after(error) == 7.0
+    with server(Retry_After="Wed, 21 Oct 2099 07:28:00 GMT") as url:
+        error = raised_by(lambda: requests.get(f"{url}/503", timeout=10).raise_for_status())
+    assert (retry_after(error) or 0) > 1e6
+    with server(Retry_After="soon") as url:
+        error = raised_by(lambda: requests.get(f"{url}/503", timeout=10).raise_for_status())
+    assert retry_after(error) is None
+
+
+@pytest.mark.requirement("FR-053")
+@pytest.mark.requirement("FR-054")
+def test_a_load_waits_as_long_as_the_server_asks(lake: Lake) -> None:
+    """Between the two tries are the seconds that the server named, though the configured pause is short."""
+    import time
+
+    tries: list[float] = []
+    with server(Retry_After="2") as url:
+
+        def rows() -> Iterator[dict[str, int]]:
+            tries.append(time.monotonic())
+            if len(tries) == 1:
+                requests.get(f"{url}/429", timeout=10).raise_for_status()
+            yield {"id": 1}
+
+        plugin = DltIngestionPlugin(
+            {
+                "catalog_config": lake.properties,
+                "retry_config": {"max_retries": 1, "initial_delay_seconds": 0.01},
+            }
+        )
+        plugin.startup()
+        pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders"))
+        assert plugin.run(pipeline, source=rows).rows_loaded == 1
+        plugin.shutdown()
+    assert tries[1] - tries[0] >= 2
