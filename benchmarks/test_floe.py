@@ -56,7 +56,7 @@ def test_create_pipeline(
 
 
 def test_cold_process(side_by_side: Any, process: Any, benchmark: Any) -> None:
-    """A process that imports, configures and creates a pipeline; its target is 1.35 times the imports alone."""
+    """A process that imports, configures and creates a pipeline; its target is 1.35 times the imports."""
     imports = "import dlt, floe_core.plugins.ingestion"
     works = {
         "cold": process(["python", "-c", _COLD]),
