@@ -33,8 +33,8 @@ TOPICS = {
 _HEAD = """# Requirements
 
 The numbers are those of floe's ingestion plan. Each test here carries its numbers as
-`@pytest.mark.requirement`. This page is made by `python tests/docs/requirements_table.py`. The plugin is the one
-that floe calls `dlt`:
+`@pytest.mark.requirement`. This page is made by `python tests/docs/requirements_table.py`. The plugin is
+the one that floe calls `dlt`:
 
 ```python
 from floe_ingest import DltIngestionPlugin
