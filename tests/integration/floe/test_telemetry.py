@@ -201,7 +201,7 @@ def test_schema_changes_are_told(plugin: DltIngestionPlugin, events: list[Any]) 
     plugin.run(pipeline, source=[{"id": 3, "late": 1}], schema_contract="freeze")
     [refused] = [event for event in events if event["event"] == "schema change is refused"]
     assert (refused["log_level"], refused["schema_contract"]) == ("error", "freeze")
-    assert "'late'" in refused["error"]
+    assert "late" in refused["error"]
 
 
 @pytest.mark.requirement("FR-049")
