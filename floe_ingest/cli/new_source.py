@@ -9,7 +9,7 @@ import click
 from floe_ingest.cli.exits import ExitCode
 from floe_ingest.cli.options import Command, global_options
 from floe_ingest.cli.streams import write_out
-from floe_ingest.scaffold import KINDS, Kind, write_package
+from floe_ingest.scaffold import KINDS, Kind
 
 
 @click.command("new-source", cls=Command, short_help="Write a source package to start from.")
@@ -35,6 +35,8 @@ def new_source(name: str, kind: Kind, parent: Path) -> ExitCode:
 
     Its tests pass as they are: change the code, and they say what is not right.
     """
+    from floe_ingest.scaffold.package import write_package
+
     package = write_package(name, kind, parent)
     write_out(
         f"Wrote {package.folder}, {len(package.files)} files. Next:\n"
