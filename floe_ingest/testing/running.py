@@ -133,7 +133,8 @@ class SourceRunner:
             timeout=PROCESS_SECONDS,
             check=False,
         )
-        said = json.loads(done.stdout) if done.returncode == 0 else {}
+        # Its last line: a log that nobody has set up is on stdout too.
+        said = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
         return Measured(done.returncode, said.get("peak_bytes", 0), said.get("rows", 0), done.stderr)
 
 
