@@ -142,8 +142,8 @@ class Child:
 def child() -> Callable[..., Child]:
     """Run a workload (see ``workloads.main``) in a process of its own."""
 
-    def run(kind: str, file: Path, lake: Path) -> Child:
-        words = [sys.executable, str(_HERE / "workloads.py"), kind, str(file), str(lake)]
+    def run(kind: str, file: Path, lake: Path, *further: str) -> Child:
+        words = [sys.executable, str(_HERE / "workloads.py"), kind, str(file), str(lake), *further]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
         return Child(**json.loads(done.stdout.splitlines()[-1]))
 

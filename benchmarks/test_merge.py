@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from workloads import catalog_properties, checksum, open_lake
+from workloads import catalog_properties, checksum, open_lake, peak_megabytes
 
 import floe_ingest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pyiceberg.catalog import Catalog
 
@@ -68,7 +70,7 @@ def merge_bare(catalog: Catalog, new: pa.Table) -> None:
     transaction.commit_transaction()
 
 
-def merge_ours(lake: Path, work: Path, new: pa.Table) -> None:
+def merge_ours(lake: Path, work: Path, new: Any) -> None:
     """Upsert through dlt and this project's destination."""
     disposition: Any = {"disposition": "merge", "strategy": "upsert"}
     dlt.pipeline(
@@ -128,3 +130,53 @@ def test_against_pyiceberg_upsert(side_by_side: Callable[..., Any], benchmark: A
 
     benchmark.extra_info["ratio"] = round(result.ratio("ours", "upsert"), 3)
     assert result.ratio("ours", "upsert") <= 0.8
+
+
+def test_new_keys(side_by_side: Callable[..., Any], benchmark: Any, tmp_path: Path) -> None:
+    """100,000 keys beyond all others, beside ten; the target is 0.3 s over the fixed cost."""
+    lake = tmp_path / "lake"
+    make_table(open_lake(lake), "ours", 1_000_000)
+    starts = itertools.count(2_000_000, 100_000)
+
+    def merge(count: int) -> None:
+        start = next(starts)
+        merge_ours(lake, tmp_path / "work", rows(range(start, start + count), 1))
+
+    result = side_by_side(5, 1, {"100,000 keys": lambda: merge(100_000), "ten keys": lambda: merge(10)})
+
+    over = result.median("100,000 keys") - result.median("ten keys")
+    benchmark.extra_info["over ten keys (s)"] = round(over, 3)
+    assert result.ratio("100,000 keys", "ten keys") <= 6
+
+
+@pytest.mark.parametrize(
+    ("count", "picked", "most"),
+    [(1_000_000, 100_000, 400), (5_000_000, 100_000, 450), (5_000_000, 2_000_000, 812)],
+    ids=["100k into 1M", "100k into 5M", "2M into 5M"],
+)
+def test_memory(count: int, picked: int, most: int, benchmark: Any, tmp_path: Path) -> None:
+    """Peaks of whole processes, in MB; the last is the memory limit of 512 and 300 more."""
+    lake = tmp_path / "lake"
+    make_table(open_lake(lake), "ours", count)
+    file = tmp_path / "new.parquet"
+    pq.write_table(next(random_rows(count, picked)), file, row_group_size=100_000)
+    peaks: list[float] = []
+
+    def merge() -> None:
+        words = [sys.executable, __file__, str(lake), str(tmp_path / "work"), str(file)]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        peaks.append(float(done.stdout.splitlines()[-1]))
+
+    benchmark.pedantic(merge, rounds=1, iterations=1)
+    benchmark.extra_info["peak MB"] = round(peaks[0])
+    assert open_lake(lake).load_table("bronze.ours").scan().count() == count
+    assert peaks[0] <= most
+
+
+if __name__ == "__main__":
+    _lake, _work, _file = (Path(word) for word in sys.argv[1:])
+    # Batch by batch, as a source gives them: the load itself is not to be what fills the memory.
+    merge_ours(
+        _lake, _work, (pa.Table.from_batches([b]) for b in pq.ParquetFile(_file).iter_batches(100_000))
+    )
+    sys.stdout.write(f"{peak_megabytes()}\n")

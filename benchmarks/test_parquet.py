@@ -30,7 +30,8 @@ def test_against_the_limit(
     assert checksum(catalog.load_table("bronze.ours")) == checksum(catalog.load_table("bronze.limit"))
     benchmark.extra_info["ratio"] = round(result.ratio("ours", "limit"), 3)
     benchmark.extra_info["ratio of best"] = round(result.ratio_of_best("ours", "limit"), 3)
-    assert result.ratio("ours", "limit") <= 2.0
+    # Taken in as it is; the target for 1.2 million rows is 0.3. Fewer rows feel the fixed cost more.
+    assert result.ratio("ours", "limit") <= (0.5 if not rows else 1.0)
 
 
 @pytest.mark.parametrize("rows", [300_000, 0], ids=["300k", "1.2M"])
@@ -48,7 +49,8 @@ def test_memory(
     benchmark.pedantic(measure, rounds=3, iterations=1)
     medians = {kind: statistics.median(taken) for kind, taken in peaks.items()}
     benchmark.extra_info.update({f"{kind} (peak MB)": round(peak) for kind, peak in medians.items()})
-    assert medians["ours"] <= 2.0 * medians["limit"]
+    assert medians["ours"] <= 1.2 * medians["limit"]
+    assert medians["ours"] <= 400
 
 
 def test_against_dlt_alone(

@@ -179,6 +179,63 @@ def checksum(table: Table) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+class BatchesConfig(BaseModel, extra="forbid"):
+    """A Parquet file, and how often it is read."""
+
+    file: str
+    times: int = 1
+
+
+class Batches:
+    """A source package of record batches, as third parties write them."""
+
+    @hookimpl
+    def floe_ingest_source_types(self) -> list[SourceType]:
+        """Declare ``batches``."""
+        return [SourceType("batches", BatchesConfig, "Record batches")]
+
+    @hookimpl
+    def floe_ingest_build_source(self, request: SourceRequest) -> Any:
+        """Build a resource that yields batches of 100,000 rows, as database drivers do."""
+        import dlt
+
+        config: BatchesConfig = request.config
+
+        def batches() -> Any:
+            import pyarrow.parquet as pq
+
+            for _ in range(config.times):
+                with pq.ParquetFile(config.file, pre_buffer=False) as opened:
+                    schema = _without_views(opened.schema_arrow)
+                    for batch in opened.iter_batches(batch_size=100_000):
+                        yield batch.cast(schema)
+
+        return dlt.resource(batches, name="batches")
+
+
+def load_batches(file: Path, lake: Path, times: int = 1, **options: Any) -> RunResult:
+    """Load a Parquet file ``times`` times in one load, as record batches, into ``bronze.ours``.
+
+    Arguments:
+        file, lake, times: what, whereto, and how often.
+        options: of the source, such as ``partition_by``.
+    """
+    plugins = load_plugins(extra={"batches": Batches()})
+    source = {
+        "name": "batches",
+        "source_type": "batches",
+        "source_config": {"file": str(file), "times": times},
+        "destination_table": "bronze.ours",
+        "write_mode": "append",
+        **options,
+    }
+    document = {"catalog_config": catalog_properties(lake), "sources": [source]}
+    result = floe_ingest.run(parse_config(document, plugins=plugins), plugins=plugins)
+    if not result.success:
+        raise RuntimeError(f"The load failed: {result.sources}")
+    return result
+
+
 class RowsConfig(BaseModel, extra="forbid"):
     """How many rows each load brings."""
 
@@ -273,10 +330,12 @@ def _import_alone() -> None:
 def main(words: list[str]) -> None:
     """Do one workload in this process; print seconds and peak memory as JSON."""
     kind, file, lake = words[0], Path(words[1]), Path(words[2])
+    times, options = int(words[3]) if words[3:] else 1, json.loads(words[4]) if words[4:] else {}
     kinds: Mapping[str, Callable[[], object]] = {
         "imports": _import_alone,
         "limit": lambda: load_limit(file, open_lake(lake)),
         "ours": lambda: load_ours(files_config(file, lake)),
+        "batches": lambda: load_batches(file, lake, times, **options),
         "dlt": lambda: load_dlt(file, lake),
         "listing": lambda: list_new_files(file),
     }

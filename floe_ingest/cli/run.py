@@ -93,8 +93,10 @@ def _load(
     # After the configuration: its errors need not wait for dlt to be imported.
     from floe_ingest import engine
     from floe_ingest.cli.progress import reporter
+    from floe_ingest.engine.libraries import import_libraries
 
     with reporter() as progress:
+        import_libraries()
         return engine.run(
             config,
             sources=tuple(dict.fromkeys(names)) or None,

@@ -137,9 +137,9 @@ class iceberg(Destination[IcebergConfiguration, "IcebergClient"]):  # noqa: N801
         caps.timestamp_precision = 6
         caps.max_timestamp_precision = 6
         caps.sqlglot_dialect = "duckdb"
-        # Files on their way are read once, so fast codecs pay; what lands is zstd.
+        # What lands is zstd, and these files land as they are where that reads right.
         caps.parquet_format = ParquetFormatConfiguration(
-            flavor=None, compression="lz4", coerce_timestamps="us"
+            flavor=None, compression="zstd", coerce_timestamps="us"
         )
         return caps
 

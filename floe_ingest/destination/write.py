@@ -14,12 +14,14 @@ from floe_ingest.dataplane.connection import DataPlaneSettings, connect
 from floe_ingest.dataplane.copy import PARALLEL_FROM_BYTES, FileOptions, WrittenFile, rows_of
 from floe_ingest.dataplane.partitions import FileLayout, copy_by_partition
 from floe_ingest.destination.adopt import Place, check_years, describe, fits, is_laid_out, partition_of
+from floe_ingest.destination.foreign import take_in
 from floe_ingest.destination.layout import table_columns
 from floe_ingest.destination.spec import order_of, partition_record, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pyarrow.parquet as pq
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.partitioning import PartitionSpec
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.sorting import SortOrder
 
 _SMALL_FILE = 16 * 1024 * 1024
+_LEAST_GROUP_ROWS = 50_000
 _COPY_CHUNK = 8 * 1024 * 1024
 
 
@@ -140,8 +143,17 @@ def _split(task: WriteTask) -> tuple[list[WrittenFile], list[Path]]:
     options = file_options(task.table_properties)
     cores = os.cpu_count() or 1
     rest = []
+    originals: dict[Path, Path] = {}
     for path in task.inputs:
         footer = pq.read_metadata(path)
+        if not fits(footer, task.schema) and _has_large_groups(footer):
+            # dlt knows no field ids, so its files get theirs here.
+            if (found := take_in(path, task.schema, task.scratch)) is None:
+                rest.append(path)
+                continue
+            taken, _ = found
+            originals[taken] = path
+            path, footer = taken, pq.read_metadata(taken)  # noqa: PLW2901
         partition = None
         if fits(footer, task.schema) and is_laid_out(footer, task.table_properties, options.target_bytes):
             partition = partition_of(footer, task.spec, task.schema) if task.spec is not None else ()
@@ -152,10 +164,16 @@ def _split(task: WriteTask) -> tuple[list[WrittenFile], list[Path]]:
     small = [file for file in adopted if file.bytes < min(_SMALL_FILE, options.target_bytes // 4)]
     in_partition = Counter(file.partition for file in small)
     combined = {file.path for file in small if rest or in_partition[file.partition] > cores}
+    anew = {originals.get(path, path) for path in (*rest, *combined)}
     return (
         [file for file in adopted if file.path not in combined],
-        [path for path in task.inputs if path in {*rest, *combined}],
+        [path for path in task.inputs if path in anew],
     )
+
+
+def _has_large_groups(footer: pq.FileMetaData) -> bool:
+    """Return whether a file's row groups are as large as readers want them: dlt cuts rows into small ones."""
+    return bool(footer.num_row_groups <= 1 or footer.num_rows >= footer.num_row_groups * _LEAST_GROUP_ROWS)
 
 
 def _rewrite(task: WriteTask, inputs: Sequence[Path]) -> list[WrittenFile]:
