@@ -51,7 +51,7 @@ def is_laid_out(metadata: pq.FileMetaData, properties: Mapping[str, str], target
 
     Its codec must be the table's where that names one, else one that every reader knows. No row group may
     be larger than twice the table's size of one, and the file may pass the target size by its last row
-    group alone, as files do that are ended once they have reached it.
+    group alone, as files do that are ended once they have reached it, and not by more than the size again.
     """
     codecs = _CODECS
     if codec := properties.get("write.parquet.compression-codec"):
@@ -64,7 +64,7 @@ def is_laid_out(metadata: pq.FileMetaData, properties: Mapping[str, str], target
     if any(group.total_byte_size > most for group in groups):
         return False
     packed = [sum(chunk.total_compressed_size for chunk in group) for group in chunks]
-    return bool(sum(packed[:-1]) <= target_bytes)
+    return bool(sum(packed[:-1]) <= target_bytes and sum(packed) <= 2 * target_bytes)
 
 
 def partition_of(metadata: pq.FileMetaData, spec: PartitionSpec, schema: Schema) -> tuple[Any, ...] | None:

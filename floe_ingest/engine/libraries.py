@@ -14,7 +14,6 @@ def import_libraries() -> None:
     gc.disable()
     try:
         import dlt
-        import pyiceberg.io.pyarrow
 
         from floe_ingest.destination import client, factory
         from floe_ingest.engine import loading
@@ -22,4 +21,4 @@ def import_libraries() -> None:
         gc.freeze()
         gc.enable()
     # Named here, since an import that nothing uses looks like a mistake.
-    _ = dlt, pyiceberg, client, factory, loading
+    _ = dlt, client, factory, loading
