@@ -11,6 +11,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # The pinned versions, so that what is installed is what was tested.
 INSTALL := $(PIP) install --constraint constraints.txt --editable
+# What make test-services runs the destination's contract suite on, and the part of the suite that depends on it.
+LAKES ?= sql-postgres rest-files rest-minio nessie-minio
+SERVED_CONTRACT := $(addprefix tests/contract/destination/test_,loads.py merges.py layout.py concurrency.py \
+	lost_answers.py crashes.py)
 # `make unit ARGS="-k partition -x"` reaches pytest.
 ARGS ?=
 
@@ -23,7 +27,7 @@ ARGS ?=
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z][a-z-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z][a-z-]*:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: quickstart
 quickstart: $(VENV)/.installed-sql ## Load a bookshop's API, database and files into Iceberg tables, and query them
@@ -32,8 +36,13 @@ quickstart: $(VENV)/.installed-sql ## Load a bookshop's API, database and files 
 ##@ Check
 
 .PHONY: test
-test: lint ## Run everything that a change has to pass: lint, then all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: lint ## Run everything that a change has to pass: lint, then all tests but test-services
+	$(BIN)/python -m pytest --ignore=tests/services $(ARGS)
+
+.PHONY: test-services
+test-services: $(VENV)/.installed-dev ## Run what needs real catalogs and object stores; fetches and starts them
+	$(BIN)/python -m pytest tests/services $(ARGS)
+	$(BIN)/python -m pytest $(SERVED_CONTRACT) $(foreach lake,$(LAKES),--lake $(lake)) $(ARGS)
 
 .PHONY: unit
 unit: $(VENV)/.installed-dev ## Run the unit tests alone
@@ -56,6 +65,20 @@ lint: $(VENV)/.installed-dev ## Check style, format, types, security and import 
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## Run the benchmarks
 	$(BIN)/python -m pytest benchmarks/ --benchmark-only $(ARGS)
+
+##@ Real servers
+
+.PHONY: services-up
+services-up: $(VENV)/.installed-dev ## Start catalogs, object stores and databases on the loopback
+	@PYTHONPATH=scripts $(BIN)/python -m services up
+
+.PHONY: services-down
+services-down: $(VENV)/.installed-dev ## Stop what services-up started, and nothing else
+	@PYTHONPATH=scripts $(BIN)/python -m services down
+
+.PHONY: services-status
+services-status: $(VENV)/.installed-dev ## Say which of them run, and where their addresses are
+	@PYTHONPATH=scripts $(BIN)/python -m services status
 
 ##@ Change
 

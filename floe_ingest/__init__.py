@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from floe_ingest.destination.factory import iceberg
     from floe_ingest.engine import cursor_window, run
     from floe_ingest.errors import (
+        CatalogAccessError,
         CatalogConfigurationError,
         CatalogConnectionError,
         CommitConflictError,
@@ -90,6 +91,7 @@ _CONTRACT = (
 )
 _ERRORS = (
     "CatalogConfigurationError",
+    "CatalogAccessError",
     "CatalogConnectionError",
     "CommitConflictError",
     "ConfigurationError",
@@ -138,6 +140,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "Attachment",
     "BulkScan",
+    "CatalogAccessError",
     "CatalogConfigurationError",
     "CatalogConnectionError",
     "CatalogRequest",

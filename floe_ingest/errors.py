@@ -17,6 +17,7 @@
     ├── NotStartedError                 configuration   startup() was not called (also a RuntimeError)
     ├── SourceConnectionError           transient unless its cause says otherwise
     │   └── SourceAccessError           permanent   the source refuses the login
+    ├── CatalogAccessError              permanent   the catalog refuses the credentials, or a privilege lacks
     ├── CatalogConnectionError          transient unless its cause says otherwise
     ├── SchemaError                     permanent   data and table do not fit; the difference is spelled out
     ├── MergeKeyError                   permanent   rows without a key cannot be merged
@@ -168,6 +169,10 @@ class CatalogConnectionError(IngestionError):
     category = ErrorCategory.TRANSIENT
 
 
+class CatalogAccessError(IngestionError):
+    """The catalog refuses the credentials, or a privilege is missing; the message says which, on what."""
+
+
 class SchemaError(IngestionError):
     """The data does not fit the table."""
 
@@ -211,6 +216,7 @@ class CommitConflictError(IngestionError):
 
 
 __all__ = [
+    "CatalogAccessError",
     "CatalogConfigurationError",
     "CatalogConnectionError",
     "CommitConflictError",

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from readers import read_by_duckdb
+from lakes import SERVED, Lake
+from services.together import Services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import pyarrow as pa
-    from pyiceberg.catalog import Catalog
-    from pyiceberg.table import Table
 
 
 # A run in CI tries the same examples each time; elsewhere each run tries new ones.
@@ -38,36 +34,20 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLOE_INGEST_PLUGINS", raising=False)
 
 
-@dataclass(frozen=True)
-class Lake:
-    """An embedded catalog in a temporary folder, read back by others than our own code."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--lake",
+        action="append",
+        choices=["embedded", *SERVED],
+        help="run the contract suite on this catalog and storage; once for each",
+    )
 
-    folder: Path
 
-    @property
-    def properties(self) -> dict[str, str]:
-        return {
-            "type": "sql",
-            "uri": f"sqlite:///{self.folder / 'catalog.db'}",
-            "warehouse": self.folder.as_uri(),
-        }
-
-    def catalog(self) -> Catalog:
-        from pyiceberg.catalog import load_catalog
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return load_catalog("default", **self.properties)
-
-    def table(self, name: str) -> Table:
-        return self.catalog().load_table(name)
-
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        """Read a table with pyiceberg."""
-        return self.table(name).scan().to_arrow().to_pylist()
-
-    def duckdb(self, name: str, select: str = "SELECT * FROM t") -> pa.Table:
-        """Read a table with DuckDB's Iceberg extension; ``t`` is the table."""
-        return read_by_duckdb(self.table(name).metadata_location, select)
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """Real servers, each started when it is first asked for."""
+    with Services() as started:
+        yield started
 
 
 @pytest.fixture

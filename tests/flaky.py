@@ -1,18 +1,24 @@
-"""A SQL catalog whose answers to commits go wrong as told; the commits themselves are real."""
+"""Catalogs whose answers to commits go wrong as told; the commits themselves are real."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ServiceUnavailableError
 
 if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
     from pyiceberg.table import CommitTableResponse, Table
 
+    _Base = Catalog
+else:
+    _Base = object
 
-class FlakyCatalog(SqlCatalog):
+
+class Flaky(_Base):
     """Takes one fault from ``faults`` for each commit of a data table, and works well once there are none.
 
     - ``lost``: the commit is done, the answer is lost.
@@ -43,3 +49,11 @@ class FlakyCatalog(SqlCatalog):
         if fault == "reset":
             raise ConnectionResetError(104, "Connection reset by peer")
         return response
+
+
+class FlakySqlCatalog(Flaky, SqlCatalog):
+    """A SQL catalog whose answers go wrong."""
+
+
+class FlakyRestCatalog(Flaky, RestCatalog):
+    """A REST catalog whose answers go wrong."""

@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from floe_ingest.errors import CatalogConfigurationError, CatalogConnectionError, MissingPackageError
+from floe_ingest.errors import (
+    CatalogAccessError,
+    CatalogConfigurationError,
+    CatalogConnectionError,
+    MissingPackageError,
+)
 from floe_ingest.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pyiceberg.catalog import Catalog
+    from pyiceberg.io import FileIO
+    from pyiceberg.table import Table, Transaction
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -40,6 +47,7 @@ def open_catalog(name: str, properties: Mapping[str, str]) -> Catalog:
     Raises:
         CatalogConfigurationError: the properties cannot work.
         CatalogConnectionError: the catalog cannot be reached.
+        CatalogAccessError: the catalog refuses the credentials. Later requests raise it as well.
         MissingPackageError: the catalog's client is not installed.
     """
     key = (name, tuple(sorted((str(key), str(value)) for key, value in properties.items())))
@@ -91,6 +99,40 @@ def ensure_namespace(catalog: Catalog, namespace: tuple[str, ...]) -> None:
             raise
 
 
+def find_table(catalog: Catalog, identifier: tuple[str, ...]) -> Table | None:
+    """Load a table, with storage credentials that are renewed in time; None where there is no such table."""
+    from pyiceberg.exceptions import NoSuchTableError
+
+    from floe_ingest.destination.storage import with_renewal
+
+    try:
+        table = catalog.load_table(identifier)
+    except NoSuchTableError:
+        return None
+    table.io = with_renewal(table.io, catalog.properties, lambda: catalog.load_table(identifier).io)
+    return table
+
+
+def stage_table(catalog: Catalog, identifier: tuple[str, ...], arguments: Mapping[str, Any]) -> Transaction:
+    """Begin to create a table, with storage credentials that are renewed in time.
+
+    Arguments:
+        catalog, identifier: where.
+        arguments: further ones of PyIceberg's ``create_table_transaction``.
+    """
+    from floe_ingest.destination.storage import with_renewal
+
+    transaction = catalog.create_table_transaction(identifier, **arguments)
+    table = transaction._table  # noqa: SLF001 (a staged table has no other door)
+    place = {"location": table.metadata.location}
+
+    def renew() -> FileIO:
+        return catalog.create_table_transaction(identifier, **{**arguments, **place})._table.io  # noqa: SLF001
+
+    table.io = with_renewal(table.io, catalog.properties, renew)
+    return transaction
+
+
 def close_catalogs() -> None:
     """Close every catalog that was opened, with its connections."""
     with _lock:
@@ -110,18 +152,20 @@ def sqlite_file(properties: Mapping[str, str]) -> Path | None:
 
 def _load(name: str, properties: dict[str, str]) -> Catalog:
     from pyiceberg.catalog import load_catalog
-    from pyiceberg.exceptions import (
-        ForbiddenError,
-        NoSuchPropertyException,
-        NotInstalledError,
-        UnauthorizedError,
-    )
+    from pyiceberg.exceptions import NoSuchPropertyException, NotInstalledError
+
+    from floe_ingest.destination.access import explain_refusals, refused_request
+    from floe_ingest.destination.nessie import adapt_commits
 
     described = _describe(name, properties)
     try:
         if file := sqlite_file(properties):
             file.parent.mkdir(parents=True, exist_ok=True)
-        return _twice(lambda: load_catalog(name, **properties)) if file else load_catalog(name, **properties)
+            return _twice(lambda: load_catalog(name, **properties))
+        catalog = load_catalog(name, **properties)
+        explain_refusals(catalog)
+        adapt_commits(catalog)
+        return catalog
     except NotInstalledError as error:
         kind = properties.get("type", "this type")
         raise MissingPackageError(
@@ -129,17 +173,14 @@ def _load(name: str, properties: dict[str, str]) -> Catalog:
         ) from error
     except (ValueError, NoSuchPropertyException) as error:
         raise CatalogConfigurationError(f"{described} cannot be opened: {redact(str(error))}") from error
-    except (UnauthorizedError, ForbiddenError) as error:
-        raise CatalogConfigurationError(
-            f"{described} refused the credentials: {redact(str(error))}. "
-            f"Check `credential` or `token` in catalog_config."
-        ) from error
     except Exception as error:
+        if (refusal := refused_request(error)) is not None:
+            raise CatalogAccessError(f"{described}: {refusal}") from error
         reason = redact((str(error).strip() or repr(error)).splitlines()[0])
         raise CatalogConnectionError(f"{described} cannot be reached: {reason}") from error
 
 
-def _twice(load: Any) -> Any:
+def _twice(load: Callable[[], Catalog]) -> Catalog:
     """Open an embedded catalog; once more where another first run was creating its tables just then."""
     from sqlalchemy.exc import OperationalError, ProgrammingError
 

@@ -15,6 +15,7 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName, load_package
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from floe_ingest.dataplane.merge import MergeRule, Strategy
+from floe_ingest.destination.catalogs import find_table
 from floe_ingest.destination.children import ChildTables
 from floe_ingest.destination.commit import ATTEMPTS, RootMovedError, TableCommit, TableLoad, TablePlan
 from floe_ingest.destination.foreign import listed
@@ -166,12 +167,7 @@ class ChainLoad:
         return self._mode in ("append", "first", "version")
 
     def _load_table(self, name: str) -> Table | None:
-        from pyiceberg.exceptions import NoSuchTableError
-
-        try:
-            return self._client.catalog.load_table((*self._client.namespace, name))
-        except NoSuchTableError:
-            return None
+        return find_table(self._client.catalog, (*self._client.namespace, name))
 
     def _mark(self) -> LoadMark:
         return LoadMark(self._load_id, self._client.pipeline_name, self._client.config.run_id)
@@ -276,7 +272,7 @@ class ChainLoad:
             schema=plan.schema,
             table_location=plan.location,
             table_properties=plan.properties,
-            io_properties=plan.io_properties,
+            io=plan.io,
             spec=plan.spec,
             sort_order=plan.sort_order,
             renames=plan.renames,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from floe_ingest.destination.catalogs import find_table
 from floe_ingest.destination.commit import TableCommit, TableLoad, TablePlan
 from floe_ingest.destination.ledger import find_load
 from floe_ingest.destination.merging import all_ids, without_parent
@@ -162,12 +163,7 @@ class ChildTables:
         return key, all_ids(self._task(_plan_of(found)), found, id_column)
 
     def _load_table(self, name: str) -> Table | None:
-        from pyiceberg.exceptions import NoSuchTableError
-
-        try:
-            return self._client.catalog.load_table((*self._client.namespace, name))
-        except NoSuchTableError:
-            return None
+        return find_table(self._client.catalog, (*self._client.namespace, name))
 
 
 def _plan_of(table: Table) -> TablePlan:
@@ -176,7 +172,7 @@ def _plan_of(table: Table) -> TablePlan:
         metadata.schema(),
         metadata.location,
         dict(metadata.properties),
-        dict(table.io.properties),
+        table.io,
         metadata.spec(),
         metadata.sort_order(),
         table,

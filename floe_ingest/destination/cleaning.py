@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from floe_ingest.destination.catalogs import open_catalog
 
@@ -76,9 +77,18 @@ def _referenced(table: Table) -> Iterator[str]:
 
 def _list(table: Table) -> Iterator[LeftFile]:
     from pyarrow.fs import FileSelector, FileType
+    from pyiceberg.io.fsspec import FsspecFileIO
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
     folder = table.properties.get("write.data.path", f"{table.metadata.location.rstrip('/')}/data")
+    if isinstance(table.io, FsspecFileIO):  # Azure's, which needs no Arrow built for it
+        parts = urlsplit(folder)
+        files = table.io.get_fs(parts.scheme, parts.hostname)
+        root = f"{parts.netloc}{parts.path}"
+        for path, info in files.find(root, detail=True).items():
+            modified = info.get("last_modified") or files.modified(path)
+            yield LeftFile(f"{folder}{path.removeprefix(root)}", info["size"], modified.astimezone(UTC))
+        return
     scheme, netloc, path = PyArrowFileIO.parse_location(folder)
     system = PyArrowFileIO(dict(table.io.properties)).fs_by_scheme(scheme, netloc)
     prefix = folder.removesuffix(path)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from floe_ingest.destination.catalogs import find_table, stage_table
 from floe_ingest.destination.layout import check_names
 from floe_ingest.destination.ledger import VERSION, LoadMark, find_load, snapshot_key
 from floe_ingest.destination.spec import FORMAT_VERSION, WRITABLE_VERSIONS, Layout
 from floe_ingest.destination.staged import StagedTransaction
 from floe_ingest.destination.variants import Resolved, TypeContract, resolve
 from floe_ingest.destination.write import WrittenData, remove_data_files
-from floe_ingest.errors import CommitConflictError, SchemaError, StorageError
+from floe_ingest.errors import CatalogAccessError, CommitConflictError, SchemaError, StorageError
 from floe_ingest.telemetry import Events, span
 from floe_ingest_hookspecs import __version__
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
+    from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
@@ -112,7 +114,7 @@ class TablePlan:
 
     Arguments:
         schema, location, properties, spec, sort_order: of the table as it will be.
-        io_properties: how its storage is reached.
+        io: how its storage is reached.
         table: the table as it is; None for a new one.
         renames: columns of the load that have another name in the table, or None where they are left out.
     """
@@ -120,7 +122,7 @@ class TablePlan:
     schema: Schema
     location: str
     properties: dict[str, str]
-    io_properties: dict[str, str]
+    io: FileIO = field(repr=False)
     spec: PartitionSpec
     sort_order: SortOrder
     table: Table | None
@@ -242,11 +244,8 @@ class TableCommit:
         return Events(pipeline=mark.pipeline, run_id=mark.run_id) if mark is not None else Events()
 
     def _existing(self) -> Table | None:
-        from pyiceberg.exceptions import NoSuchTableError
-
-        try:
-            table = self._catalog.load_table(self._load.identifier)
-        except NoSuchTableError:
+        table = find_table(self._catalog, self._load.identifier)
+        if table is None:
             return None
         # pyiceberg would rebase a failed append onto whatever came in between, without looking whether
         # that was this very load. In memory alone, its own retries are turned off.
@@ -271,11 +270,9 @@ class TableCommit:
             check_names(self._load.columns.names, self._load.name)
             try:
                 version = self._load.layout.format_version
-                return self._catalog.create_table_transaction(
-                    self._load.identifier,
-                    schema=self._load.columns,
-                    properties={FORMAT_VERSION: str(version)} if version else {},
-                )
+                properties = {FORMAT_VERSION: str(version)} if version else {}
+                arguments = {"schema": self._load.columns, "properties": properties}
+                return stage_table(self._catalog, self._load.identifier, arguments)
             except TableAlreadyExistsError as error:
                 raise _LookAgainError from error
         if (version := table.metadata.format_version) not in WRITABLE_VERSIONS:
@@ -341,7 +338,7 @@ class TableCommit:
             metadata.schema(),
             metadata.location,
             dict(metadata.properties),
-            dict(transaction._table.io.properties),  # noqa: SLF001 (a staged table has no other door)
+            transaction._table.io,  # noqa: SLF001 (a staged table has no other door)
             metadata.spec(),
             metadata.sort_order(),
             table,
@@ -353,11 +350,8 @@ class TableCommit:
 
         After a lost answer they stay: a snapshot may reference them.
         """
-        from pyiceberg.io import load_file_io
-
         if self._written is not None and self._plan is not None and not self._outcome_open:
-            io = load_file_io(self._plan.io_properties, self._plan.location)
-            remove_data_files(io, self._written.data_files)
+            remove_data_files(self._plan.io, self._written.data_files)
         self._written = None
 
 
@@ -377,7 +371,8 @@ def _is_refusal(error: Exception) -> bool:
     """Return whether an error of a commit says that the catalog did not make it."""
     from pyiceberg.exceptions import BadRequestError, ForbiddenError, NoSuchTableError, UnauthorizedError
 
-    return isinstance(error, BadRequestError | ForbiddenError | NoSuchTableError | UnauthorizedError)
+    refusals = (BadRequestError, CatalogAccessError, ForbiddenError, NoSuchTableError, UnauthorizedError)
+    return isinstance(error, refusals)
 
 
 def _is_lost_answer(error: Exception) -> bool:

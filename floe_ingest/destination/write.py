@@ -42,7 +42,7 @@ class WriteTask:
         schema: the table's schema, field ids final.
         table_location: the table's root.
         table_properties: codec, file size, metrics, location provider.
-        io_properties: how storage is reached; holds credentials, so it is not shown.
+        io: how storage is reached; holds credentials, so it is not shown.
         spec: the table's partition spec; None for none.
         sort_order: the table's sort order; None for none.
         scratch: a local folder for files on their way.
@@ -54,7 +54,7 @@ class WriteTask:
     schema: Schema
     table_location: str
     table_properties: Mapping[str, str]
-    io_properties: Mapping[str, str] = field(repr=False)
+    io: FileIO = field(repr=False)
     spec: PartitionSpec | None = None
     sort_order: SortOrder | None = None
     scratch: Path = field(default_factory=Path.cwd)
@@ -108,7 +108,7 @@ def publish_files(task: WriteTask, local: Sequence[WrittenFile]) -> WrittenData:
     Raises:
         OSError: storage refused or is full. Files of this call are removed.
     """
-    io = _file_io(task)
+    io = task.io
     done: list[DataFile] = []
     try:
         done.extend(_publish(io, task, file) for file in local)
@@ -243,9 +243,3 @@ def local_path(location: str) -> Path | None:
     if location.startswith("file:"):
         return Path(location.removeprefix("file://").removeprefix("file:"))
     return None if "://" in location else Path(location)
-
-
-def _file_io(task: WriteTask) -> FileIO:
-    from pyiceberg.io import load_file_io
-
-    return load_file_io(dict(task.io_properties), task.table_location)

@@ -70,7 +70,20 @@ def test_make_alone_is_help() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["quickstart", "test", "unit", "lint", "format", "bench", "docs-test", "clean", "wheel"]
+    "target",
+    [
+        "quickstart",
+        "test",
+        "unit",
+        "lint",
+        "format",
+        "bench",
+        "docs-test",
+        "clean",
+        "wheel",
+        "test-services",
+        "services-up",
+    ],
 )
 def test_the_promised_targets_can_be_planned(target: str) -> None:
     finished = make("--dry-run", target)
@@ -90,7 +103,11 @@ def test_documents_name_only_targets_that_exist(document: str) -> None:
 def test_continuous_integration_runs_the_tests_then_the_quickstart() -> None:
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert "set -euo pipefail" in lines
-    assert [line for line in lines if line.startswith("make ")] == ["make test", "make quickstart"]
+    assert [line for line in lines if line.startswith("make ")] == [
+        "make test",
+        "make test-services",
+        "make quickstart",
+    ]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from floe_ingest.destination.adopt import fits
 from floe_ingest.destination.layout import iceberg_schema
@@ -49,7 +50,7 @@ def task(path: Path, folder: Path) -> WriteTask:
         schema=iceberg_schema(COLUMNS),
         table_location=f"file://{folder}/table",
         table_properties={},
-        io_properties={"warehouse": f"file://{folder}", "s3.secret-access-key": "s3cr3t"},
+        io=PyArrowFileIO({"s3.secret-access-key": "s3cr3t"}),
         scratch=folder / "scratch",
     )
 
@@ -126,7 +127,7 @@ def test_many_small_files_become_one(tmp_path: Path) -> None:
     work = task(paths[0], tmp_path)
 
     written = write_data_files(
-        WriteTask(paths, work.schema, work.table_location, {}, work.io_properties, scratch=work.scratch)
+        WriteTask(paths, work.schema, work.table_location, {}, work.io, scratch=work.scratch)
     )
 
     assert len(written.data_files) == 1

@@ -84,7 +84,7 @@ def test_all_appends_of_many_processes_land(lake: Lake, tmp_path: Path) -> None:
     )
 
     assert sorted(row["id"] for row in lake.rows("bronze.items")) == list(range(40))
-    assert len(lake.table("bronze.items").snapshots()) == 4
+    assert lake.snapshots("bronze.items") == 4
 
 
 def test_the_same_run_twice_at_once_writes_once(lake: Lake, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_same_run_twice_at_once_writes_once(lake: Lake, tmp_path: Path) -> N
     )
 
     assert sorted(row["id"] for row in lake.rows("bronze.items")) == list(range(10))
-    assert len(lake.table("bronze.items").snapshots()) == 1
+    assert lake.snapshots("bronze.items") == 1
 
 
 def in_step(lake: Lake) -> list[tuple[int, str]]:
@@ -168,7 +168,7 @@ def test_appended_children_stay_when_others_append(lake: Lake, tmp_path: Path) -
 
     assert in_step(lake) == [(1, "quick"), (2, "slow")]
     for table in ("orders", "orders__lines", "orders__lines__tags"):
-        assert len(lake.table(f"bronze.{table}").snapshots()) == 2
+        assert lake.snapshots(f"bronze.{table}") == 2
 
 
 @pytest.mark.parametrize("how", DISPOSITIONS)

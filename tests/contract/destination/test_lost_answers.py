@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
-from flaky import FlakyCatalog
+from flaky import Flaky
 
 import floe_ingest
 from floe_ingest.destination import commit
@@ -26,10 +26,10 @@ DISPOSITIONS: dict[str, Any] = {
 
 @pytest.fixture
 def pipeline(lake: Lake, tmp_path: Path) -> dlt.Pipeline:
-    FlakyCatalog.faults.clear()
-    FlakyCatalog.commits.clear()
+    Flaky.faults.clear()
+    Flaky.commits.clear()
     properties = {key: value for key, value in lake.properties.items() if key != "type"}
-    properties["py-catalog-impl"] = "flaky.FlakyCatalog"
+    properties["py-catalog-impl"] = lake.flaky
     return dlt.pipeline(
         "shop",
         destination=floe_ingest.iceberg(**properties),
@@ -67,21 +67,24 @@ def test_a_load_lands_once(
     if not first:
         load(pipeline, range(5), disposition)
         expected = sorted([*range(5), *expected]) if disposition == "append" else expected
-    FlakyCatalog.faults.extend(faults)
+    Flaky.faults.extend(faults)
 
     load(pipeline, range(10), disposition)
 
     assert sorted(row["id"] for row in lake.duckdb("bronze.items").to_pylist()) == expected
-    assert len(lake.table("bronze.items").snapshots()) == (1 if first else 2)
-    assert not FlakyCatalog.faults
+    assert lake.snapshots("bronze.items") == (1 if first else 2)
+    assert not Flaky.faults
     if not {"lost", "unknown", "reset", "busy"} & set(faults):
         assert_no_file_too_many(lake)
 
 
+def files_of(lake: Lake) -> list[str]:
+    return lake.table("bronze.items").inspect.all_files()["file_path"].to_pylist()
+
+
 def assert_no_file_too_many(lake: Lake) -> None:
-    table = lake.table("bronze.items")
-    known = {row["file_path"].removeprefix("file://") for row in table.inspect.all_files().to_pylist()}
-    there = {str(path) for path in lake.folder.glob("bronze/items/data/**/*.parquet")}
+    known = {file.removeprefix("file:").lstrip("/") for file in files_of(lake)}
+    there = {file.removeprefix("file:").lstrip("/") for file in lake.stored_files("bronze.items")}
     assert there == known
 
 
@@ -90,7 +93,7 @@ def test_a_table_that_never_stands_still_ends_in_a_clear_error(
 ) -> None:
     load(pipeline, range(5), "append")
     monkeypatch.setattr(commit, "ATTEMPTS", 3)
-    FlakyCatalog.faults.extend(["conflict"] * 3)
+    Flaky.faults.extend(["conflict"] * 3)
 
     with pytest.raises(PipelineStepFailed, match="could not be committed in 3 attempts: refused"):
         load(pipeline, range(5, 10), "append")

@@ -50,7 +50,7 @@ def test_rows_of_a_known_key_are_replaced_and_others_added(
     merge(pipeline, [{"id": i, "v": "new"} for i in range(2, 6)], strategy)
 
     assert values(lake, "id", "v") == [(0, "old"), (1, "old"), (2, "new"), (3, "new"), (4, "new"), (5, "new")]
-    assert len(lake.table("bronze.items").snapshots()) == 2
+    assert lake.snapshots("bronze.items") == 2
     assert lake.rows("bronze.items").__len__() == 6
 
 
@@ -122,7 +122,7 @@ def test_insert_only_leaves_known_keys_alone(lake: Lake, pipeline: dlt.Pipeline)
 
     assert values(lake, "id", "v") == [(1, "old"), (2, "new")]
     assert files <= {file["file_path"] for file in lake.table("bronze.items").inspect.files().to_pylist()}
-    assert len(lake.table("bronze.items").snapshots()) == 2
+    assert lake.snapshots("bronze.items") == 2
 
 
 def test_delete_insert_by_merge_key_replaces_the_whole_slice(lake: Lake, pipeline: dlt.Pipeline) -> None:
@@ -226,7 +226,7 @@ def test_a_merge_evolves_the_schema_in_its_commit(lake: Lake, pipeline: dlt.Pipe
 
     rows = lake.duckdb("bronze.items", "SELECT id, v, extra FROM t ORDER BY id").to_pylist()
     assert [tuple(row.values()) for row in rows] == [(1, 1, None), (2, 3, "e")]
-    assert len(lake.table("bronze.items").snapshots()) == 2
+    assert lake.snapshots("bronze.items") == 2
 
 
 def test_files_written_before_a_rename_keep_their_values(lake: Lake, pipeline: dlt.Pipeline) -> None:
@@ -247,7 +247,7 @@ def test_a_table_of_another_writer_without_field_ids(
     merge(pipeline, pa.table({"id": [1], "v": ["one"]}))
     file = tmp_path / "foreign.parquet"
     pq.write_table(pa.table({"v": ["two", "three"], "id": [2, 3]}), file)
-    lake.table("bronze.items").add_files([f"file://{file}"])
+    lake.table("bronze.items").add_files([lake.put(file)])
 
     merge(pipeline, pa.table({"id": [3, 4], "v": ["new", "four"]}))
 
@@ -278,7 +278,7 @@ def test_scd2_ends_old_versions_and_begins_new_ones(lake: Lake, pipeline: dlt.Pi
         (row["id"], row["v"], day(row["_dlt_valid_from"]), day(row["_dlt_valid_to"])) for row in rows
     )
     assert found == [(1, "a", 0, 2), (1, "a", 3, -1), (2, "b", 0, 1), (2, "c", 1, -1), (3, "d", 2, -1)]
-    assert len(lake.table("bronze.items").snapshots()) == 4
+    assert lake.snapshots("bronze.items") == 4
 
 
 def test_scd2_with_an_active_record_timestamp_and_children(lake: Lake, pipeline: dlt.Pipeline) -> None:
@@ -308,7 +308,7 @@ def test_merges_of_many_rows_against_a_model(lake: Lake, pipeline: dlt.Pipeline)
         model |= {key: round_ * 100_000 + i for i, key in enumerate(keys)}
 
     assert values(lake, "id", "v") == sorted(model.items())
-    assert len(lake.table("bronze.items").snapshots()) == 4
+    assert lake.snapshots("bronze.items") == 4
 
 
 def test_scd2_with_a_row_version_of_its_own_and_children(lake: Lake, pipeline: dlt.Pipeline) -> None:

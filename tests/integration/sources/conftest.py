@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from services_support import LOGIN, PASSWORD, PostgresServer, postgres_server
+from services.databases import LOGIN, PASSWORD, PostgresServer, postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from services_support import LOGIN, PASSWORD
+from services.databases import LOGIN, PASSWORD
 from sources_support import extracted, items_of, landed, request_for, scans_of
 from structlog.testing import capture_logs
 

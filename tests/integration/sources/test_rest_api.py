@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from services_support import free_port
+from services.processes import free_port
 from sources_support import extracted, items_of, request_for
 
 from floe_ingest import SourceConfigurationError, SourceConnectionError

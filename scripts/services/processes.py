@@ -1,0 +1,128 @@
+"""Starts processes, waits until they answer, and ends them: those that were started here, and no other."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+START_SECONDS = 180
+_STOP_SECONDS = 20
+
+
+class ServiceError(RuntimeError):
+    """A server is not installed, or does not start; with what it wrote."""
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def temporary_folder(name: str) -> Iterator[Path]:
+    """Give a folder for a server's data and log, and remove it afterwards."""
+    with tempfile.TemporaryDirectory(prefix=f"floe-ingest-{name}-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def running(
+    command: Sequence[str],
+    folder: Path,
+    is_ready: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[int]:
+    """Run a server until the context ends; yield its process id once it is ready.
+
+    Arguments:
+        command: the program and its arguments; they hold no secret, since every user can list them.
+        folder: where it runs; its output goes into ``log`` there.
+        is_ready: asked again and again.
+        environment: the whole environment; None for this process's.
+
+    Raises:
+        ServiceError: it ended, or is not ready after three minutes.
+    """
+    log = folder / "log"
+    with log.open("ab") as output:
+        # A session of its own, so that Ctrl-C ends the servers by this function and not by the terminal.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        _wait(process, is_ready, log)
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while not is_ready():
+        if process.poll() is not None:
+            raise ServiceError(f"{process.args} ended with {process.returncode}: {_tail(log)}")
+        if time.monotonic() > end:
+            raise ServiceError(f"{process.args} is not ready after {START_SECONDS} s: {_tail(log)}")
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    """Return whether an HTTP server answers at all, with whatever status below 500."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+
+
+def call(
+    command: Sequence[str], *, cwd: str | Path = "/", environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a command to its end.
+
+    Raises:
+        ServiceError: it failed; with what it wrote.
+    """
+    # Into a file, since a server that the command starts would keep a pipe open for ever.
+    with tempfile.TemporaryFile() as output:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=environment,
+            check=False,
+        )
+        if done.returncode != 0:
+            output.seek(0)
+            raise ServiceError(f"{' '.join(command)} failed: {output.read().decode(errors='replace')}")
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-3000:]

