@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from services_support import LOGIN, PASSWORD
+from services.databases import LOGIN, PASSWORD
 from sources_support import landed, request_for
 from structlog.testing import capture_logs
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Lake, Shop
-    from services_support import PostgresServer
+    from services.databases import PostgresServer
 
 
 class Loader:
