@@ -205,6 +205,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     monkeypatch.setenv("SHOP_DB", f"sqlite:///{folder / 'shop.db'}")
     monkeypatch.setenv("CRM_TOKEN", "a-token")
     monkeypatch.setenv("CATALOG_CREDENTIAL", "id:secret")
+    monkeypatch.setenv("CATALOG_DB", "postgresql+psycopg://me@127.0.0.1/catalog")
     monkeypatch.setenv("S3_KEY", "a-key")
     monkeypatch.setenv("S3_SECRET", "a-secret")
     monkeypatch.chdir(folder)
