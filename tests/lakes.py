@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from readers import read_by_duckdb
 
+from floe_ingest.destination.nessie import adapt_commits
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -104,7 +106,9 @@ class ServedLake(Lake):
     def _catalog(self) -> Catalog:
         from pyiceberg.catalog import load_catalog
 
-        return load_catalog("default", **self.properties)
+        catalog = load_catalog("default", **self.properties)
+        adapt_commits(catalog)  # what stands for another writer has to be one that Nessie understands
+        return catalog
 
     def catalog(self) -> Catalog:
         return self._catalog
