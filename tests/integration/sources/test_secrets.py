@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 import yaml
 from rest_support import Answer, Api, pages, serving
-from services_support import free_port
+from services.processes import free_port
 
 from floe_ingest import load_config
 
