@@ -1,6 +1,6 @@
 """Loads one source in a process of its own, to measure its memory or to be killed.
 
-Reads a JSON document from stdin and writes one as the last line of stdout: ``{"rows": ..., "peak_bytes": ...}``.
+Reads a JSON document from stdin; the last line of stdout is one too: ``{"rows": ..., "peak_bytes": ...}``.
 """
 
 from __future__ import annotations
