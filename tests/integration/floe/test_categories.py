@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 import requests
 from floe_core.plugins.ingestion import IngestionConfig
-from services_support import PostgresServer, postgres_server
+from services.databases import PostgresServer, postgres_server
 
 from floe_ingest import DltIngestionPlugin, ErrorCategory, RunContext, hookimpl
 from floe_ingest.engine.categories import categorize, retry_after
