@@ -93,10 +93,10 @@ def _load(
     # After the configuration: its errors need not wait for dlt to be imported.
     from floe_ingest import engine
     from floe_ingest.cli.progress import reporter
-    from floe_ingest.engine.libraries import import_libraries
+    from floe_ingest.engine.libraries import import_at_once
 
     with reporter() as progress:
-        import_libraries()
+        import_at_once()
         return engine.run(
             config,
             sources=tuple(dict.fromkeys(names)) or None,

@@ -71,6 +71,13 @@ def share_of_memory(limit: str, parts: int) -> str:
     return f"{max(_LEAST_MEGABYTES, int(megabytes / parts))}MB"
 
 
+def import_duckdb() -> None:
+    """Import DuckDB without opening a connection."""
+    import duckdb
+
+    _ = duckdb.__version__
+
+
 @contextmanager
 def connect(settings: DataPlaneSettings, *, ordered: bool = False) -> Iterator[DuckDBPyConnection]:
     """Open an in-memory DuckDB for one piece of work, in one thread.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from floe_ingest.config import resolve_catalog, resolve_source, validate_config
 from floe_ingest.engine.bounded import PROBE_SECONDS, OutOfTimeError, within
 from floe_ingest.engine.categories import categorize, chain, describe
+from floe_ingest.engine.libraries import import_libraries
 from floe_ingest.engine.workdir import new_run_id
 from floe_ingest.errors import IngestionError, MissingPackageError, SourceConnectionError
 from floe_ingest.plugins import load_plugins
@@ -106,6 +107,7 @@ def check(config: DltIngestionConfig, *, plugins: Plugins | None = None) -> Chec
     """
     plugins = plugins or load_plugins()
     validate_config(config, plugins)
+    import_libraries()
     with ThreadPoolExecutor(max_workers=8) as pool:
         catalog = pool.submit(_check_catalog, config, plugins)
         sources = tuple(pool.map(lambda source: _check_source(source, config, plugins), config.sources))

@@ -1,11 +1,26 @@
-"""Imports the libraries of a load at once, for a program that does nothing else meanwhile."""
+"""Imports the libraries of a load, for a program that does nothing else meanwhile."""
 
 from __future__ import annotations
 
 import gc
+import threading
+
+_lock = threading.Lock()
 
 
 def import_libraries() -> None:
+    """Import what every load needs, before it goes on in threads; one thread at a time.
+
+    Threads that import a library with circular imports at the same time can be given modules that are only
+    half made: Python breaks the deadlock that they would run into so.
+    """
+    with _lock:
+        from floe_ingest.destination.libraries import import_all
+
+        import_all()
+
+
+def import_at_once() -> None:
     """Import what every load needs, with the garbage collector at rest.
 
     Imports make a million objects and next to no garbage, and the collector would walk through all of them
@@ -13,12 +28,7 @@ def import_libraries() -> None:
     """
     gc.disable()
     try:
-        import dlt
-
-        from floe_ingest.destination import client, factory
-        from floe_ingest.engine import loading
+        import_libraries()
     finally:
         gc.freeze()
         gc.enable()
-    # Named here, since an import that nothing uses looks like a mistake.
-    _ = dlt, client, factory, loading

@@ -26,6 +26,7 @@ from floe_ingest.engine.categories import categorize, describe
 from floe_ingest.engine.check import probe as probe_source
 from floe_ingest.engine.check import told_missing
 from floe_ingest.engine.cursors import within_range
+from floe_ingest.engine.libraries import import_libraries
 from floe_ingest.engine.loading import Handed, SourceJob, load_source, source_attributes
 from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.side_by_side import Stop, cores, side_by_side
@@ -152,6 +153,7 @@ def run_prepared(
     progress: Progress | None = None,
 ) -> RunResult:
     """Load sources whose configuration is resolved. Arguments and result are those of ``run``."""
+    import_libraries()
     config, progress = prepared.config, progress or Silent()
     context = RunContext(
         run_id=run_id or new_run_id(),
@@ -238,6 +240,8 @@ def probe_all(prepared: Prepared, plugins: Plugins) -> None:
     Raises:
         ConfigurationError: of the first source that has one.
     """
+
+    import_libraries()
 
     def probe(request: SourceRequest) -> ConfigurationError | PluginError | None:
         try:

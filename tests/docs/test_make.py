@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FROM_AN_OUTER_MAKE = {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS", "PYTHON", "VENV"}
 """Set where these tests run under `make test`: a make below it would take them over."""
-GROUPS = ["Start here", "Check", "Change", "Package"]
+GROUPS = ["Start here", "Check", "Real servers", "Change", "Package"]
 
 
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -239,3 +239,58 @@ def _install(site: Path, name: str, code: str) -> None:
     (site / f"{name}.py").write_text(code, encoding="utf-8")
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
     (info / "entry_points.txt").write_text(f"[floe_ingest]\n{name} = {name}\n", encoding="utf-8")
+
+
+def test_libraries_are_imported_before_there_are_threads(tmp_path: Path) -> None:
+    """Two threads that import pyarrow at the same time may be given half of it."""
+    script = tmp_path / "cold.py"
+    script.write_text(
+        """
+import sys
+import threading
+from pathlib import Path
+
+from pydantic import BaseModel
+
+import floe_ingest
+from floe_ingest.plugins import load_plugins
+
+WANTED = {"dlt", "duckdb", "pyarrow.parquet", "pyarrow.compute", "pyiceberg.io.pyarrow", "sqlalchemy"}
+missing = []
+
+
+class Empty(BaseModel):
+    pass
+
+
+class Plugin:
+    @floe_ingest.hookimpl
+    def floe_ingest_source_types(self):
+        return [floe_ingest.SourceType("looks", Empty, "Looks at what is imported")]
+
+    @floe_ingest.hookimpl
+    def floe_ingest_check_source(self, request):
+        missing.append(WANTED - set(sys.modules))
+        return floe_ingest.SourceCheck()
+
+    @floe_ingest.hookimpl
+    def floe_ingest_build_source(self, request):
+        import dlt
+
+        missing.append(WANTED - set(sys.modules))
+        return dlt.resource([{"id": 1}], name="rows")
+
+
+sources = [
+    {"name": name, "source_type": "looks", "destination_table": f"raw.{name}"} for name in ("one", "two")
+]
+config = floe_ingest.DltIngestionConfig(sources=sources).at(Path(sys.argv[1]) / "ingest.yaml")
+result = floe_ingest.run(config, plugins=load_plugins(extra={"looks": Plugin()}))
+assert result.success, result
+assert missing == [set()] * 4, missing
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
