@@ -96,7 +96,7 @@ def _has_declined(resource: DltResource) -> bool:
     dlt would put the cursor in the place of that argument, and the function would then look for the request
     parameters that belong to it. For such a resource the cursor is a step after the function.
     """
-    given = resource.explicit_args if resource.args_bound else {}
+    given = (resource.explicit_args or {}) if resource.args_bound else {}
     return "incremental_object" in given and given["incremental_object"] is None
 
 

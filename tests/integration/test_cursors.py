@@ -463,3 +463,57 @@ def test_a_range_needs_a_cursor_field(loader: Loader) -> None:
         floe_ingest.run(loader.config(), plugins=loader.plugins, cursor_range=(1, 2))
     with pytest.raises(ValueError, match="choose one"):
         floe_ingest.run(loader.config(), plugins=loader.plugins, cursor_range=(1, 2), full_refresh=True)
+
+
+def _made_by_generator(rows: Any) -> Any:
+    import dlt
+
+    return dlt.resource((row for row in rows), name="feed")
+
+
+def _made_by_function(rows: Any) -> Any:
+    import dlt
+
+    def feed() -> Iterator[Any]:
+        yield from rows
+
+    return dlt.resource(feed, name="feed")
+
+
+def _made_by_call(rows: Any) -> Any:
+    import dlt
+
+    @dlt.resource(name="feed")
+    def feed(found: Any) -> Iterator[Any]:
+        yield from found
+
+    return feed(rows)
+
+
+@pytest.mark.parametrize("make", [_made_by_generator, _made_by_function, _made_by_call])
+def test_a_resource_of_any_making_takes_a_cursor(make: Any, home: Path, lake: Lake) -> None:
+    rows = [{"id": 1}, {"id": 2}]
+
+    class Maker:
+        @hookimpl
+        def floe_ingest_source_types(self) -> list[SourceType]:
+            return [SourceType("made", FeedConfig, "Rows")]
+
+        @hookimpl
+        def floe_ingest_build_source(self, request: SourceRequest) -> Any:
+            return make(rows)
+
+    source = {
+        "name": "a",
+        "source_type": "made",
+        "source_config": {"path": ""},
+        "destination_table": "raw.a",
+        "cursor_field": "id",
+    }
+    config = floe_ingest.DltIngestionConfig(sources=[source]).at(home / "ingest.yaml")
+    for added, loaded in ((), 2), ([{"id": 3}], 1):
+        rows = [*rows, *added]
+        result = floe_ingest.run(config, plugins=load_plugins(extra={"made": Maker()}))
+        assert result.success, result.sources[0].errors
+        assert result.sources[0].rows_loaded == loaded
+    assert sorted(row["id"] for row in lake.rows("raw.a")) == [1, 2, 3]
