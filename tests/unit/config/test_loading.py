@@ -526,26 +526,33 @@ def test_reading_a_configuration_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("write_mode", ["append", "apend"])
-def test_five_hundred_sources_take_less_than_a_second(
+def test_the_work_grows_no_faster_than_the_sources(
     load: Load, plugins: Plugins, tmp_path: Path, write_mode: str
 ) -> None:
-    sources = [
-        _one(
-            name=f"s{index}",
-            source_config=f"{{path: 'data/{index}', patterns: [a, b, c], csv: {{delimiter: x}}}}",
-            destination_table=f"raw.s{index}_{{resource}}",
-            write_mode=write_mode,
-            primary_key="[id, line]",
-            resources="{orders: {write_mode: replace}}",
-        ).removeprefix("sources:\n")
-        for index in range(500)
-    ]
-    path = tmp_path / "many.yaml"
-    path.write_text("sources:\n" + "\n".join(sources))
-    start = time.perf_counter()
-    try:
-        count = len(load_config(path, plugins=plugins).sources)
-    except InvalidConfigError as error:
-        count = len(error.problems)
-    assert count == 500
-    assert time.perf_counter() - start < 1
+    def seconds(count: int) -> float:
+        """Return the CPU time of reading so many sources; the quicker of two tries."""
+        sources = [
+            _one(
+                name=f"s{index}",
+                source_config=f"{{path: 'data/{index}', patterns: [a, b, c], csv: {{delimiter: x}}}}",
+                destination_table=f"raw.s{index}_{{resource}}",
+                write_mode=write_mode,
+                primary_key="[id, line]",
+                resources="{orders: {write_mode: replace}}",
+            ).removeprefix("sources:\n")
+            for index in range(count)
+        ]
+        path = tmp_path / "many.yaml"
+        path.write_text("sources:\n" + "\n".join(sources))
+        return min(read(path, count) for _ in range(2))
+
+    def read(path: Path, count: int) -> float:
+        start = time.process_time()
+        try:
+            found = len(load_config(path, plugins=plugins).sources)
+        except InvalidConfigError as error:
+            found = len(error.problems)
+        assert found == count
+        return time.process_time() - start
+
+    assert seconds(500) < 3 * 5 * seconds(100)
