@@ -1,8 +1,9 @@
 """The working folder of a run, and how an unfinished run is found again.
 
-Each run of a source has a folder of its own, ``<root>/<source>/<run id>``, locked while it lasts and
-removed when it has ended well. A folder that is there and not locked belongs to a run that failed or
-died; the next invocation goes on with it, under its run id, so that nothing is loaded twice.
+Each run of a source has a folder of its own, ``<root>/<source>/<run id>``, the id as ``folder_name`` writes
+it. It is locked while the run lasts and removed when it has ended well. A folder that is there and not locked
+belongs to a run that failed or died; the next invocation goes on with it, under its run id, so that nothing
+is loaded twice.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from floe_ingest.errors import StorageError
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOCK = "lock"
+_COPY = "+"
+"""Between a run's id and what tells two folders of that run apart; no id has it, as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,24 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
 
 
+def folder_name(run_id: str) -> str:
+    """Return a run id as a name that is one folder, whatever the id holds.
+
+    Percent-encoding with ``=`` for ``%``, since dlt puts values into its paths by ``%``.
+
+    Example:
+        >>> folder_name("2024-01-07T00:00/../x")
+        '2024-01-07T00=3A00=2F..=2Fx'
+    """
+    name = quote(run_id, safe="").replace("%", "=")
+    return name.replace(".", "=2E", 1) if name.startswith(".") else name
+
+
+def run_id_of(name: str) -> str:
+    """Return the run id that a folder's name stands for."""
+    return unquote(name.partition(_COPY)[0].replace("=", "%"))
+
+
 @contextmanager
 def storage_errors() -> Iterator[None]:
     """Tell a full disk or a folder that cannot be written as what it is.
@@ -95,7 +117,7 @@ def run_folder(root: Path, source: str, run_id: str | None, fallback: str) -> It
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         path, resumed, handle = _take(home, run_id, fallback)
     try:
-        yield RunFolder(path, path.name, resumed)
+        yield RunFolder(path, run_id_of(path.name), resumed)
     except BaseException:
         os.close(handle)
         raise
@@ -110,13 +132,13 @@ def _take(home: Path, run_id: str | None, fallback: str) -> tuple[Path, bool, in
             if (handle := _lock(path)) is not None:
                 _remove_older(unfinished[unfinished.index(path) + 1 :])
                 return path, True, handle
-    wanted = home / (run_id or fallback)
+    wanted = home / folder_name(run_id or fallback)
     resumed = wanted.exists()
     wanted.mkdir(mode=0o700, exist_ok=True)
     handle = _lock(wanted)
     if handle is None:
         # The same run id is at work in another process: both may go on, the tables decide.
-        wanted = home / f"{wanted.name}.{uuid.uuid4().hex[:8]}"
+        wanted = home / f"{wanted.name}{_COPY}{uuid.uuid4().hex[:8]}"
         wanted.mkdir(mode=0o700)
         handle = _lock(wanted)
     if handle is None:
