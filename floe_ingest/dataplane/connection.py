@@ -27,6 +27,8 @@ _EXTENSIONS = {
     "mysql": ("mysql_scanner", "pip install duckdb-extension-mysql-scanner==1.5.5"),
 }
 
+# MySQL's reader ends queries after five minutes by itself, and takes times in the server's zone.
+_SESSION = {"mysql": (("mysql_query_timeout_enabled", "false"), ("mysql_session_time_zone", "+00:00"))}
 
 MEMORY_LIMIT = "512MB"
 """What DuckDB's buffers may take in all, where nothing else is said."""
@@ -132,6 +134,8 @@ def attach(connection: DuckDBPyConnection, attachment: Attachment) -> None:
     options = ["READ_ONLY"]
     if attachment.kind != "duckdb":
         _load_extension(connection, attachment.kind)
+        for setting, value in _SESSION.get(attachment.kind, ()):
+            connection.execute(f"SET {setting} = {literal(value)}")
         options.append(f"TYPE {attachment.kind}")
     if attachment.secret:
         secret = identifier(f"{attachment.name}_secret")

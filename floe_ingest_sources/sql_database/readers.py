@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from floe_ingest import SchemaError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from floe_ingest_sources.sql_database.relation import Relation
 
+_Parsed = TypeVar("_Parsed")
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
@@ -63,27 +64,40 @@ def _rows(
         streaming = connection.execution_options(stream_results=True, yield_per=batch_rows)
         with streaming.execute(relation.statement) as result:
             # Not `partitions()`: without a size it gives row by row for a text in SQLAlchemy 2.1.
-            yield list(result.keys()), iter(lambda: result.fetchmany(batch_rows), [])
+            yield list(result.keys()), _until_empty(lambda: result.fetchmany(batch_rows))
         return
     from sqlalchemy.exc import DBAPIError
 
     driver = connection.connection.driver_connection
     if driver is None:
         raise RuntimeError("The connection was closed while it was read")
-    # PostgreSQL keeps a result in the client's memory unless the cursor has a name.
-    named = connection.dialect.name == "postgresql"
-    cursor = driver.cursor("floe_ingest") if named else driver.cursor()
+    cursor = _streaming_cursor(connection, driver)
     try:
         cursor.execute(relation.sent())
         # A cursor with a name tells its columns after the first rows alone.
         first = cursor.fetchmany(batch_rows)
         names = [column[0] for column in cursor.description]
-        rest = iter(lambda: cursor.fetchmany(batch_rows), [])
+        rest = _until_empty(lambda: cursor.fetchmany(batch_rows))
         yield names, chain([first] if first else [], rest)
     except connection.dialect.loaded_dbapi.Error as error:
         raise DBAPIError(relation.sent(), None, error) from error
     finally:
         cursor.close()
+
+
+def _until_empty(fetch: Callable[[], Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Yield batches up to an empty one, whether the driver gives that as a list or as a tuple."""
+    while batch := fetch():
+        yield batch
+
+
+def _streaming_cursor(connection: Connection, driver: Any) -> Any:
+    """Return a cursor that does not keep the whole result in the client's memory."""
+    if connection.dialect.name == "postgresql":
+        return driver.cursor("floe_ingest")
+    if connection.dialect.driver in ("pymysql", "mysqldb"):
+        return driver.cursor(connection.dialect.loaded_dbapi.cursors.SSCursor)
+    return driver.cursor()
 
 
 def arrow_type(kind: str) -> Any:
@@ -192,11 +206,11 @@ def _boolean(value: Any) -> bool:
 def _date(value: Any) -> date:
     if isinstance(value, datetime):
         raise TypeError("a date with a time of day")
-    return value if isinstance(value, date) else date.fromisoformat(value)
+    return value if isinstance(value, date) else _parsed(date.fromisoformat, value)
 
 
 def _time(value: Any) -> time:
-    return value if isinstance(value, time) else time.fromisoformat(value)
+    return value if isinstance(value, time) else _parsed(time.fromisoformat, value)
 
 
 def _naive(value: Any) -> datetime:
@@ -214,7 +228,14 @@ def _aware(value: Any) -> datetime:
 
 
 def _moment(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return value if isinstance(value, datetime) else _parsed(datetime.fromisoformat, value)
+
+
+def _parsed(parse: Callable[[str], _Parsed], text: str) -> _Parsed:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"{error}: {text!r}") from error
 
 
 def _text(value: Any) -> str:

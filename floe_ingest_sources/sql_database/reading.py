@@ -20,7 +20,7 @@ from floe_ingest import (
 )
 from floe_ingest_sources._resources import listed, source_of
 from floe_ingest_sources._sql import literal, select_from
-from floe_ingest_sources.sql_database import generic, postgres, sqlite
+from floe_ingest_sources.sql_database import generic, mysql, postgres, sqlite
 from floe_ingest_sources.sql_database.config import is_pattern
 from floe_ingest_sources.sql_database.readers import read_batches
 from floe_ingest_sources.sql_database.relation import Relation
@@ -37,7 +37,12 @@ if TYPE_CHECKING:
     from floe_ingest import CursorWindow, SourceRequest
     from floe_ingest_sources.sql_database.config import SqlDatabaseConfig
 
-_DIALECTS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite, "other": generic}
+_DIALECTS: dict[str, Any] = {
+    "postgresql": postgres,
+    "sqlite": sqlite,
+    "mysql": mysql,
+    "other": generic,
+}
 _log = structlog.get_logger(__name__)
 
 
@@ -155,6 +160,8 @@ def _narrowed(
         if first and not relation.reasons():
             return relation
         return replace(relation, within=postgres_condition(connection, relation, window))
+    if database.kind == "mysql" and relation.plans:
+        return replace(relation, within=mysql.condition(connection, relation, window))
     if relation.statement is not None and relation.plans:
         return replace(relation, statement=narrow_statement(relation.statement, relation, window))
     return relation
@@ -177,7 +184,7 @@ def _reflect(connection: Connection, database: Database, config: SqlDatabaseConf
 def _reflect_query(connection: Connection, database: Database, query: str, name: str) -> Relation:
     import sqlalchemy
 
-    if database.kind == "other":
+    if database.kind in ("mysql", "other"):
         # SQLAlchemy's text() takes `:word` for a parameter; here it is none.
         return Relation(name, "the query", query, statement=sqlalchemy.text(query.replace(":", r"\:")))
     with _as_configuration(database, "query"):
@@ -190,13 +197,13 @@ def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> 
     if config.backend == "sqlalchemy":
         return None
     reasons = relation.reasons()
+    if database.kind == "mysql":
+        reasons += ("DuckDB's MySQL reader has one connection, and its own reading changes values",)
     if relation.where is not None:
         reasons += ("the condition is in the database's own dialect",)
     if relation.within is not None:
         reasons += ("the database finds by the cursor what is new",)
-    blocked = database.why_not_duckdb() or (
-        "; ".join(reasons) if reasons and database.kind == "sqlite" else None
-    )
+    blocked = _blocked(database, relation, reasons)
     if blocked is not None:
         if config.backend == "duckdb":
             raise SourceConfigurationError(
@@ -222,10 +229,24 @@ def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> 
         reason="; ".join(reasons),
     )
     select = select_from(
-        [plan.received for plan in relation.plans], f"postgres_query({literal(ATTACHED)}, ?)"
+        [plan.received for plan in relation.plans], f"{database.query_function}({literal(ATTACHED)}, ?)"
     )
     windowed = relation.within is not None
-    return BulkScan(select, (relation.sent(),), types=types, attach=attach, windowed=windowed, origin=origin)
+    sent = f"{relation.bounded}{relation.sent()}"
+    return BulkScan(select, (sent,), types=types, attach=attach, windowed=windowed, origin=origin)
+
+
+def _blocked(database: Database, relation: Relation, reasons: tuple[str, ...]) -> str | None:
+    """Return why DuckDB does not read a relation at all; None if it does."""
+    if (blocked := database.why_not_duckdb()) is not None:
+        return blocked
+    if database.kind == "sqlite":
+        return "; ".join(reasons) or None
+    if relation.statement is not None:
+        return "only the values of a query tell its types here"
+    if relation.bounded is None:
+        return "statement_timeout holds for SQLAlchemy's connections alone here"
+    return None
 
 
 def _hint(relation: Relation, *, with_key: bool) -> None:

@@ -92,6 +92,7 @@ def make_read_only(connection: Connection, statement_timeout: int | None) -> Non
             connection.exec_driver_sql(f"SET statement_timeout = {statement_timeout * 1000:d}")
     elif dialect.name in ("mysql", "mariadb"):
         connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
+        connection.exec_driver_sql("SET SESSION time_zone = '+00:00'")
         if statement_timeout is not None:
             mariadb = getattr(dialect, "is_mariadb", False)
             name, unit = ("max_statement_time", 1) if mariadb else ("max_execution_time", 1000)

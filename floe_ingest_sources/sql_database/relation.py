@@ -31,6 +31,7 @@ class Relation:
         comments: what the database says of columns.
         estimated_rows: None where unknown.
         statement: for other dialects, SQLAlchemy's own SELECT.
+        bounded: what stands before the SELECT that DuckDB sends, and bounds its time; None where nothing can.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Relation:
     comments: Mapping[str, str] = field(default_factory=dict)
     estimated_rows: int | None = None
     statement: Any = None
+    bounded: str | None = ""
 
     def sent(self, *, bare: bool = False) -> str:
         """Return the SELECT in the database's own dialect; ``bare`` for one that gives no row."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from floe_ingest import SourceRequest
 
-Kind = Literal["sqlite", "postgresql", "other"]
+Kind = Literal["sqlite", "postgresql", "mysql", "other"]
 
 ATTACHED = "source"
 """The name under which DuckDB attaches the database."""
@@ -71,16 +71,25 @@ class Database:
             "database": self.url.database,
         }
         secret = {name: text for name, text in fields.items() if text}
+        if self.kind == "mysql":
+            return Attachment(ATTACHED, "mysql", secret=secret)
         limit = self.statement_timeout
         options = "" if limit is None else f"options='-c statement_timeout={limit * 1000:d}'"
         return Attachment(ATTACHED, "postgres", path=options, secret=secret)
+
+    @property
+    def query_function(self) -> str:
+        """Return DuckDB's function that lets the server run a query."""
+        return {"postgresql": "postgres_query", "mysql": "mysql_query"}[self.kind]
 
     def why_not_duckdb(self) -> str | None:
         """Return why DuckDB cannot connect to this database as the URL says; None if it can."""
         if self.kind == "other":
             return f"DuckDB has no reader for {self.url.get_backend_name()} here"
-        if self.kind == "postgresql" and self.url.query:
-            return f"the URL has options that DuckDB does not take: {listed(self.url.query)}"
+        # DuckDB's connections to MySQL are of utf8mb4 in any case.
+        options = [name for name in self.url.query if (self.kind, name) != ("mysql", "charset")]
+        if self.kind in ("postgresql", "mysql") and options:
+            return f"the URL has options that DuckDB does not take: {listed(options)}"
         return None
 
     @contextmanager
@@ -211,6 +220,12 @@ def database_of(request: SourceRequest) -> Database:
             url = url.set(drivername="postgresql+psycopg")
             _need("psycopg")
         return Database("postgresql", _label(url, "PostgreSQL"), url, statement_timeout=timeout)
+    if backend in ("mysql", "mariadb"):
+        if url.drivername == backend:
+            url = url.set(drivername=f"{backend}+pymysql")
+            _need("pymysql")
+        product = {"mysql": "MySQL", "mariadb": "MariaDB"}[backend]
+        return Database("mysql", _label(url, product), url, statement_timeout=timeout)
     return Database("other", _label(url, backend), url, statement_timeout=timeout)
 
 
