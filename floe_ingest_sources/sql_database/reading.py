@@ -20,7 +20,7 @@ from floe_ingest import (
 )
 from floe_ingest_sources._resources import listed, source_of
 from floe_ingest_sources._sql import literal, select_from
-from floe_ingest_sources.sql_database import generic, mysql, postgres, sqlite
+from floe_ingest_sources.sql_database import drivers, generic, mysql, postgres, sqlite
 from floe_ingest_sources.sql_database.config import is_pattern
 from floe_ingest_sources.sql_database.readers import read_batches
 from floe_ingest_sources.sql_database.relation import Relation
@@ -79,10 +79,6 @@ def check(request: SourceRequest) -> SourceCheck:
 def _refuse_what_is_not_there_yet(config: SqlDatabaseConfig) -> None:
     if config.shards is not None or config.shard_column is not None:
         raise NotSupportedYetError("shards and shard_column are not supported yet; leave them out")
-    if config.backend in ("adbc", "connectorx"):
-        raise NotSupportedYetError(
-            f"backend: {config.backend} is not supported yet; write auto, duckdb or sqlalchemy"
-        )
 
 
 def _names(connection: Connection, database: Database, config: SqlDatabaseConfig) -> tuple[str, ...]:
@@ -141,12 +137,38 @@ def _items(request: SourceRequest, database: Database, name: str) -> Iterator[An
             relation = _narrowed(connection, database, relation, window, first=first)
         if database.kind == "sqlite":
             relation = sqlite.look_at_values(connection, relation)
-        scan = _scan(database, config, relation)
-        if scan is None:
+        driver = drivers.chosen(config.backend, database, relation)
+        scan = None if driver is not None else _scan(database, config, relation)
+        if driver is None and scan is None:
             yield from read_batches(connection, relation, config.batch_rows)
-    # The connection is closed before DuckDB opens its own.
+    # The connection is closed before another reader opens its own.
+    if driver is not None:
+        yield from _by_driver(*driver, database, config, relation)
     if scan is not None:
         yield scan
+
+
+def _by_driver(
+    driver: str, reason: str, database: Database, config: SqlDatabaseConfig, relation: Relation
+) -> Iterator[Any]:
+    """Read by a driver; where it fails before its first row, and was not asked for, by another reader."""
+    names = {"table": relation.name, "database": database.label}
+    _log.info(f"read by {drivers.NAMES[driver]}", **names, reason=reason)
+    begun = False
+    try:
+        for table in drivers.read(driver, database, relation, config.batch_rows):
+            begun = True
+            yield table
+    except SourceConnectionError as error:
+        if begun or config.backend != "auto":
+            raise
+        _log.warning(f"{drivers.NAMES[driver]} failed; another reader is taken", **names, reason=str(error))
+        scan = _scan(database, config, relation)
+        if scan is not None:
+            yield scan
+            return
+        with _speaking(database, f"reading {relation.name}"), database.connect() as connection:
+            yield from read_batches(connection, relation, config.batch_rows)
 
 
 def _narrowed(

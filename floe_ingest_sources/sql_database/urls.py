@@ -77,6 +77,14 @@ class Database:
         options = "" if limit is None else f"options='-c statement_timeout={limit * 1000:d}'"
         return Attachment(ATTACHED, "postgres", path=options, secret=secret)
 
+    def options(self) -> list[str]:
+        """Return the URL's options, but for one that every reader of MySQL has: the charset utf8mb4."""
+        return [
+            name
+            for name, value in self.url.query.items()
+            if (self.kind, name, value) != ("mysql", "charset", "utf8mb4")
+        ]
+
     @property
     def query_function(self) -> str:
         """Return DuckDB's function that lets the server run a query."""
@@ -86,9 +94,7 @@ class Database:
         """Return why DuckDB cannot connect to this database as the URL says; None if it can."""
         if self.kind == "other":
             return f"DuckDB has no reader for {self.url.get_backend_name()} here"
-        # DuckDB's connections to MySQL are of utf8mb4 in any case.
-        options = [name for name in self.url.query if (self.kind, name) != ("mysql", "charset")]
-        if self.kind in ("postgresql", "mysql") and options:
+        if self.kind in ("postgresql", "mysql") and (options := self.options()):
             return f"the URL has options that DuckDB does not take: {listed(options)}"
         return None
 

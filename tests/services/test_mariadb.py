@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cutting_proxy import cutting_proxy
 from services.databases import LOGIN, PASSWORD
 from sources_support import extracted, landed, request_for, scans_of
 from structlog.testing import capture_logs
 
 import floe_ingest
-from floe_ingest import SchemaError, SourceAccessError, SourceConfigurationError
+from floe_ingest import SchemaError, SourceAccessError, SourceConfigurationError, SourceConnectionError
 from floe_ingest_sources import sql_database
 from floe_ingest_sources.sql_database import SqlDatabaseConfig
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from services.together import Services
 
 UTC = dt.UTC
-READERS = ("auto", "sqlalchemy")
+READERS = ("auto", "connectorx", "duckdb", "sqlalchemy")
 DIGITS = "12345678.012345678901234567890123456789"
 EXACT: dict[str, tuple[str, str, Any, str]] = {
     # column: (type, literal, value that lands, Arrow type)
@@ -56,6 +57,7 @@ EXACT: dict[str, tuple[str, str, Any, str]] = {
     "b1": ("bit(1)", "b'1'", True, "bool"),
     "b8": ("bit(8)", "b'10100101'", 0b10100101, "int64"),
     "b64": ("bit(64)", f"b'{'1' * 64}'", Decimal(2**64 - 1), "decimal128(20, 0)"),
+    **{f"b{n}": (f"bit({n})", f"b'{'1' * n}'", 2**n - 1, "int64") for n in (31, 32, 33, 63)},
     "y": ("year", "2155", 2155, "int32"),
     "y0": ("year", "0", 0, "int32"),
     "da": ("date", "'0001-01-01'", dt.date(1, 1, 1), "date32[day]"),
@@ -103,6 +105,7 @@ class Shop:
         import pymysql
 
         self.url = url
+        self.port = port
         self.connection = pymysql.connect(
             host="127.0.0.1", port=port, user=LOGIN, password=PASSWORD, database="shop", autocommit=True
         )
@@ -135,6 +138,25 @@ def shop(services: Services) -> Iterator[Shop]:
     others = [row for row in shop.execute("SHOW PROCESSLIST") if row[1] == LOGIN and row[0] != own[0]]
     shop.connection.close()
     assert not others
+
+
+def load(lake: Lake, folder: Path, settings: dict[str, Any], **options: Any) -> Any:
+    document = {
+        "catalog_config": lake.properties,
+        "retry_config": {"max_retries": 0},
+        "sources": [
+            {
+                "name": "t",
+                "source_type": "sql_database",
+                "source_config": settings,
+                "destination_table": "raw.t",
+                **options,
+            }
+        ],
+    }
+    (folder / "ingest.yaml").write_text(json.dumps(document))
+    [result] = floe_ingest.run(floe_ingest.load_config(folder / "ingest.yaml")).sources
+    return result
 
 
 def source(shop: Shop, tmp_path: Path, **config: Any) -> Any:
@@ -181,7 +203,12 @@ def test_what_no_column_can_hold_stops_the_load(
 def test_the_log_says_which_reader_and_why(shop: Shop, tmp_path: Path) -> None:
     shop.execute("CREATE TABLE t (id int)")
     with capture_logs() as logs:
-        assert scans_of(source(shop, tmp_path, table="t"))["t"].select.count("mysql_query") == 1
+        assert landed(source(shop, tmp_path, table="t"))["t"].num_rows == 0
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [
+        ("read by ConnectorX", "of the readers that are exact it is the quickest here")
+    ]
+    with capture_logs() as logs:
+        assert scans_of(source(shop, tmp_path, table="t", backend="duckdb"))["t"].select.count("mysql_query")
     assert [entry["event"] for entry in logs] == ["read by a query over one connection"]
     shop.url += "?connect_timeout=9"
     with capture_logs() as logs:
@@ -191,6 +218,46 @@ def test_the_log_says_which_reader_and_why(shop: Shop, tmp_path: Path) -> None:
     ]
     with pytest.raises(SourceConfigurationError, match="backend: duckdb cannot read table t exactly"):
         landed(source(shop, tmp_path, table="t", backend="duckdb"))
+
+
+def test_another_reader_is_taken_where_a_driver_fails_before_its_first_row(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.execute("CREATE TABLE t AS SELECT seq AS id, repeat('x', 100) AS v FROM seq_1_to_50000")
+    config = {"table": "t", "batch_rows": 100_000}
+    # The second connection is ConnectorX's, after that of the reflection.
+    with cutting_proxy(shop.port, {2: 2_000_000}) as port, capture_logs() as logs:
+        url = shop.url.replace(str(shop.port), str(port))
+        assert landed(source(shop, tmp_path, **config, url=url))["t"].num_rows == 50_000
+    assert [entry["event"] for entry in logs] == [
+        "read by ConnectorX",
+        "ConnectorX failed; another reader is taken",
+        "read by a query over one connection",
+    ]
+    assert PASSWORD not in str(logs)
+    with cutting_proxy(shop.port, {2: 2_000_000}) as port:
+        url = shop.url.replace(str(shop.port), str(port))
+        with pytest.raises(SourceConnectionError, match="ConnectorX failed at reading table t of MySQL"):
+            landed(source(shop, tmp_path, **config, url=url, backend="connectorx"))
+
+
+@pytest.mark.parametrize("backend", ["auto", "connectorx"])
+def test_a_driver_that_is_cut_off_midway_is_an_error_and_loads_nothing(
+    shop: Shop, lake: Lake, tmp_path: Path, backend: str
+) -> None:
+    shop.execute("CREATE TABLE t AS SELECT seq AS id, repeat('x', 100) AS v FROM seq_1_to_50000")
+    lake.folder.mkdir(parents=True)
+    with cutting_proxy(shop.port, dict.fromkeys(range(1, 9), 2_000_000)) as port:
+        url = shop.url.replace(str(shop.port), str(port))
+        settings = {"url": url, "table": "t", "backend": backend, "batch_rows": 1000}
+        result = load(lake, tmp_path, settings)
+    assert not result.success
+    assert "ConnectorX failed at reading table t" in result.errors[0].message
+    assert result.rows_loaded == 0
+    settings["url"] = shop.url
+    assert load(lake, tmp_path, settings).rows_loaded == 50_000
+    (row,) = lake.duckdb("raw.t", "SELECT count(*) AS n, sum(id) AS s FROM t").to_pylist()
+    assert row == {"n": 50_000, "s": 50_000 * 50_001 // 2}
 
 
 @pytest.mark.parametrize("backend", READERS)
@@ -278,31 +345,19 @@ def test_the_database_finds_what_is_new(
         f"CREATE TABLE events (id int, at {kind} NULL)",
         f"INSERT INTO events VALUES (1, {first}), (2, {first})",
     )
-    document = {
-        "catalog_config": lake.properties,
-        "sources": [
-            {
-                "name": "events",
-                "source_type": "sql_database",
-                "source_config": {"url": shop.url, "table": "events", "backend": backend},
-                "destination_table": "raw.events",
-                "cursor_field": "at",
-            }
-        ],
-    }
-    (tmp_path / "ingest.yaml").write_text(json.dumps(document))
-    config = floe_ingest.load_config(tmp_path / "ingest.yaml")
+    settings = {"url": shop.url, "table": "events", "backend": backend}
 
-    def load() -> int:
-        [result] = floe_ingest.run(config).sources
+    def loaded() -> int:
+        result = load(lake, tmp_path, settings, cursor_field="at")
         assert result.success, result.errors
-        return result.rows_loaded
+        rows: int = result.rows_loaded
+        return rows
 
-    assert load() == 2
+    assert loaded() == 2
     shop.execute(f"INSERT INTO events VALUES (3, {second}), (4, {first})")
-    assert load() == 2
-    assert load() == 0
-    assert [row["id"] for row in lake.duckdb("raw.events", "SELECT id FROM t ORDER BY 1").to_pylist()] == [
+    assert loaded() == 2
+    assert loaded() == 0
+    assert [row["id"] for row in lake.duckdb("raw.t", "SELECT id FROM t ORDER BY 1").to_pylist()] == [
         1,
         2,
         3,

@@ -129,6 +129,52 @@ def test_sqlalchemy_brings_the_same(shop: Shop, tmp_path: Path) -> None:
     check_values(table, EXACT | BY_QUERY)
 
 
+def test_adbc_brings_the_same(shop: Shop, tmp_path: Path) -> None:
+    every = {name: spec for name, spec in (EXACT | BY_QUERY).items() if spec[3] != "list"}
+    make(shop, every)
+    with capture_logs() as logs:
+        check_values(landed(source(shop, tmp_path, table="every", backend="adbc"))["every"], every)
+    assert [entry["event"] for entry in logs] == ["read by ADBC"]
+    query = source(shop, tmp_path, query="SELECT 1.5 AS n WHERE 1 = 2", backend="adbc")
+    assert str(landed(query)["src"].schema) == "n: decimal128(38, 9)"
+
+
+def test_adbc_reads_what_duckdb_cannot_connect_to(shop: Shop, tmp_path: Path) -> None:
+    shop.execute("CREATE TABLE t (id int, n numeric)", "INSERT INTO t VALUES (1, 1.25)")
+    url = f"{shop.url}?application_name=floe"
+    with capture_logs() as logs:
+        table = landed(source(shop, tmp_path, url=url, table="t", where="id = 1", statement_timeout=5))["t"]
+    assert table.to_pylist() == [{"id": 1, "n": Decimal("1.250000000")}]
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [
+        ("read by ADBC", "the URL has options that DuckDB does not take: application_name")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("numeric", "'NaN'"),
+        ("numeric(10,2)", "'NaN'"),
+        ("numeric", "0.0000000001"),
+        ("date", "'infinity'"),
+        ("timestamp", "'-infinity'"),
+        ("timestamptz", "'infinity'"),
+        ("time", "'24:00'"),
+    ],
+)
+def test_adbc_stops_at_what_no_column_can_hold(shop: Shop, tmp_path: Path, kind: str, value: str) -> None:
+    shop.execute(f"CREATE TABLE t (v {kind})", f"INSERT INTO t VALUES ({value})")
+    with pytest.raises((SchemaError, SourceConnectionError)):
+        landed(source(shop, tmp_path, table="t", backend="adbc"))
+
+
+def test_a_driver_is_refused_where_it_is_not_exact(shop: Shop, tmp_path: Path) -> None:
+    shop.execute("CREATE TABLE t (id int, l int[])")
+    for backend, words in (("connectorx", "it reads MariaDB and MySQL here"), ("adbc", "second dimension")):
+        with pytest.raises(SourceConfigurationError, match=f"{backend} cannot read table t .*{words}"):
+            landed(source(shop, tmp_path, table="t", backend=backend))
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "words"),
     [
@@ -296,8 +342,6 @@ def test_an_empty_table_has_its_columns(shop: Shop, tmp_path: Path) -> None:
         ({"query": "SELEC 1"}, SourceConfigurationError, "query: .* refuses it: syntax error"),
         ({"table": "orders", "shards": 4}, NotSupportedYetError, "shards and shard_column"),
         ({"table": "orders", "shard_column": "id"}, NotSupportedYetError, "shards and shard_column"),
-        ({"table": "orders", "backend": "adbc"}, NotSupportedYetError, "backend: adbc"),
-        ({"table": "orders", "backend": "connectorx"}, NotSupportedYetError, "backend: connectorx"),
         ({"where": {"ordrs": "x"}}, SourceConfigurationError, "where: .* has no table 'ordrs'"),
     ],
 )
