@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import BulkScan, SourceRequest
@@ -10,7 +12,6 @@ from floe_ingest.dataplane.scan import open_scan, stopped_on_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import pyarrow as pa
 
@@ -85,3 +86,29 @@ def _result(scan: BulkScan) -> pa.Table:
         )
         result = opened.connection.execute(f"SELECT {columns} FROM ({scan.select})", list(scan.parameters))
         return result.to_arrow_table()
+
+
+def iceberg_name(arrow_type: str) -> str:
+    """Return the Iceberg type of an Arrow type, both by name."""
+    names = {
+        "int32": "int",
+        "int64": "long",
+        "bool": "boolean",
+        "date32[day]": "date",
+        "time64[us]": "time",
+        "timestamp[us]": "timestamp",
+        "timestamp[us, tz=UTC]": "timestamptz",
+    }
+    return names.get(arrow_type, arrow_type.replace("decimal128", "decimal").replace(", ", ","))
+
+
+def documented_types(heading: str) -> dict[str, str]:
+    """Return the tables below a heading of docs/sql_database.md: the Iceberg type by the column's type."""
+    page = Path(__file__).parents[1] / "docs" / "sql_database.md"
+    section = page.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+    return {
+        column: re.findall("`([^`]+)`", iceberg)[0]
+        for columns, iceberg in rows
+        for column in re.findall("`([^`]+)`", columns)
+    }

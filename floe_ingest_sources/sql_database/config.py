@@ -63,8 +63,8 @@ class SqlDatabaseConfig(BaseModel):
     )
     backend: Backend = Field(
         default="auto",
-        description="What reads. auto takes DuckDB's readers for SQLite and PostgreSQL where they bring "
-        "every value exactly, and SQLAlchemy otherwise. adbc and connectorx are not supported yet.",
+        description="What reads. auto takes the quickest reader that brings every value exactly: DuckDB for "
+        "SQLite and PostgreSQL, ConnectorX for MariaDB and MySQL, SQLAlchemy otherwise.",
     )
     shards: int | None = Field(default=None, ge=1, description="Readers at once. Not supported yet.")
     shard_column: str | None = Field(
@@ -76,7 +76,9 @@ class SqlDatabaseConfig(BaseModel):
         description="Seconds that a statement may run: of PostgreSQL, MySQL and MariaDB.",
         examples=[600],
     )
-    batch_rows: int = Field(default=100_000, ge=1, description="Rows of a batch, where SQLAlchemy reads.")
+    batch_rows: int = Field(
+        default=100_000, ge=1, description="Rows of a batch, where SQLAlchemy, ConnectorX or ADBC reads."
+    )
 
     @model_validator(mode="before")
     @classmethod

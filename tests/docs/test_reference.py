@@ -81,6 +81,7 @@ def models() -> dict[str, tuple[type[BaseModel], Mapping[str, FieldInfo]]]:
 
 
 OWN_PAGES = {
+    "sql_database": ("docs/sql_database.md", "Options"),
     "filesystem": ("docs/filesystem.md", "Options"),
     "csv": ("docs/filesystem.md", "csv"),
     "reader_options": ("docs/filesystem.md", "reader_options"),

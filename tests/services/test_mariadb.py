@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cutting_proxy import cutting_proxy
 from services.databases import LOGIN, PASSWORD
-from sources_support import extracted, landed, request_for, scans_of
+from sources_support import documented_types, extracted, iceberg_name, landed, request_for, scans_of
 from structlog.testing import capture_logs
 
 import floe_ingest
@@ -198,6 +198,11 @@ def test_what_no_column_can_hold_stops_the_load(
     with pytest.raises((SchemaError, duckdb.Error), match=words) as caught:
         landed(source(shop, tmp_path, table="t", backend=backend))
     assert "Column 'v'" in str(caught.value)
+
+
+def test_the_docs_have_every_type_that_is_tested() -> None:
+    tested = {spec[0]: iceberg_name(spec[3]) for spec in (EXACT).values()}
+    assert documented_types("Types of MariaDB and MySQL") == tested
 
 
 def test_the_log_says_which_reader_and_why(shop: Shop, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from services.databases import LOGIN, PASSWORD
-from sources_support import extracted, items_of, landed, request_for, scans_of
+from sources_support import documented_types, extracted, iceberg_name, items_of, landed, request_for, scans_of
 from structlog.testing import capture_logs
 
 from floe_ingest import NotSupportedYetError, SchemaError, SourceConfigurationError, SourceConnectionError
@@ -127,6 +127,11 @@ def test_sqlalchemy_brings_the_same(shop: Shop, tmp_path: Path) -> None:
     make(shop, EXACT | BY_QUERY)
     table = landed(source(shop, tmp_path, table="every", backend="sqlalchemy", batch_rows=1))["every"]
     check_values(table, EXACT | BY_QUERY)
+
+
+def test_the_docs_have_every_type_that_is_tested() -> None:
+    tested = {spec[0]: iceberg_name(spec[3]) for spec in (EXACT | BY_QUERY).values()}
+    assert documented_types("Types of PostgreSQL") == tested
 
 
 def test_adbc_brings_the_same(shop: Shop, tmp_path: Path) -> None:
