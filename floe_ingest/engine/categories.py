@@ -45,7 +45,11 @@ _BY_TYPE: dict[str, ErrorCategory] = {
     "requests.exceptions.Timeout": _TRANSIENT,
     "requests.exceptions.ChunkedEncodingError": _TRANSIENT,
     "urllib3.exceptions.HTTPError": _TRANSIENT,
+    "httpx.UnsupportedProtocol": _CONFIGURATION,
+    "httpx.InvalidURL": _CONFIGURATION,
     "httpx.TransportError": _TRANSIENT,
+    "aiohttp.client_exceptions.InvalidURL": _CONFIGURATION,
+    "aiohttp.client_exceptions.NonHttpUrlClientError": _CONFIGURATION,
     "aiohttp.client_exceptions.ClientConnectionError": _TRANSIENT,
     "aiohttp.client_exceptions.ClientPayloadError": _TRANSIENT,
     "botocore.exceptions.ConnectionError": _TRANSIENT,
@@ -106,6 +110,23 @@ _BY_SQLITE_CODE: dict[int, ErrorCategory] = {
     **dict.fromkeys((5, 6, 10, 15), _TRANSIENT),  # busy, locked, I/O error, locking protocol
     **dict.fromkeys((3, 8, 14, 23, 26), _PERMANENT),  # permission, read-only, cannot open, not a database
 }
+# What AWS says beside a status that says less (its documentation: "Common Errors" of each service).
+_BY_AWS_CODE: dict[str, ErrorCategory] = {
+    **dict.fromkeys(("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete"), _TRANSIENT),
+    **dict.fromkeys(("Throttling", "ThrottlingException", "ThrottledException", "SlowDown"), _TRANSIENT),
+    **dict.fromkeys(("RequestThrottled", "RequestThrottledException", "RequestLimitExceeded"), _TRANSIENT),
+    **dict.fromkeys(("TooManyRequestsException", "ProvisionedThroughputExceededException"), _TRANSIENT),
+    # A source that is built anew asks for new credentials, where they are lent.
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException"), _TRANSIENT),
+    **dict.fromkeys(("InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"), _PERMANENT),
+}
+# ADBC's status codes (its specification: adbc.h), where a driver tells no SQLSTATE.
+_BY_ADBC_STATUS: dict[str, ErrorCategory] = {
+    **dict.fromkeys(("IO", "TIMEOUT", "CANCELLED"), _TRANSIENT),
+    **dict.fromkeys(("UNAUTHENTICATED", "UNAUTHORIZED", "NOT_FOUND"), _PERMANENT),
+    **dict.fromkeys(("INVALID_ARGUMENT", "NOT_IMPLEMENTED"), _CONFIGURATION),
+}
+_GOOGLE_MODULES = ("gcsfs.", "google.api_core.")
 _MYSQL_MODULES = ("pymysql.", "MySQLdb.", "mysql.connector.", "mariadb.")
 
 
@@ -192,6 +213,8 @@ def _seconds(value: str) -> float | None:
 def _by_type(error: BaseException) -> ErrorCategory | None:
     if isinstance(error, IngestionError) and not isinstance(error, MissingPackageError):
         return None
+    if (category := _BY_AWS_CODE.get(_aws_code(error))) is not None:
+        return category
     if (status := _status(error)) is not None and (category := _by_status(status)) is not None:
         return category
     if (category := _by_database(error)) is not None:
@@ -204,8 +227,16 @@ def _by_type(error: BaseException) -> ErrorCategory | None:
     return None
 
 
+def _aws_code(error: BaseException) -> str:
+    response: Any = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
 def _status(error: BaseException) -> int | None:
-    """Return the HTTP status that an error is about, as requests, httpx, botocore and aiohttp tell it."""
+    """Return the HTTP status that an error is about, as libraries of HTTP and of object stores tell it."""
+    if type(error).__module__.startswith(_GOOGLE_MODULES):
+        code = getattr(error, "code", None)
+        return int(code) if isinstance(code, int) else None
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -234,4 +265,6 @@ def _by_database(error: BaseException) -> ErrorCategory | None:
     if isinstance(state, str) and state:
         lengths = range(len(state), 1, -1)
         return next((_BY_SQLSTATE[state[:n]] for n in lengths if state[:n] in _BY_SQLSTATE), None)
+    if type(error).__module__.startswith("adbc_driver_manager"):
+        return _BY_ADBC_STATUS.get(getattr(getattr(error, "status_code", None), "name", ""))
     return None

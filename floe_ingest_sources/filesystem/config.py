@@ -132,8 +132,9 @@ class FilesystemConfig(BaseModel):
     bucket_url: str = Field(
         validation_alias=AliasChoices("bucket_url", "path"),
         min_length=1,
-        description="The folder: a path (relative ones are relative to the configuration file) or a URL: "
-        "file, s3, gs, az, abfss, http, https, and what else fsspec knows. May also be written `path`.",
+        description="The folder, or one file: a path (relative ones are relative to the configuration file) "
+        "or a URL: file, s3, gs, az, abfss, http, https, and what else fsspec knows. May also be written "
+        "`path`.",
         examples=["data", "/srv/exports", "s3://lake/exports"],
     )
     file_glob: str = Field(
@@ -214,6 +215,11 @@ class FilesystemConfig(BaseModel):
                 "nested: tables has no further columns; leave file_columns and reader_options out"
             )
         return self
+
+    @property
+    def one_glob(self) -> bool:
+        """Whether no glob was written, so that ``bucket_url`` may be a file."""
+        return self.tables is None and "file_glob" not in self.model_fields_set
 
     def storage_arguments(self) -> dict[str, Any]:
         """Return ``storage_options`` with its secrets."""

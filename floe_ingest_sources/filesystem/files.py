@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 from floe_ingest import SourceConfigurationError, SourceConnectionError
 from floe_ingest_sources._resources import dlt_name
 from floe_ingest_sources.filesystem.config import Format
-from floe_ingest_sources.filesystem.listing import list_files, no_match
+from floe_ingest_sources.filesystem.listing import list_files, named_file, no_match
 from floe_ingest_sources.filesystem.storage import Storage, storage_of
 
 if TYPE_CHECKING:
@@ -100,8 +100,10 @@ def listings_of(request: SourceRequest) -> tuple[Listing, ...]:
             "incremental: modified reads new files alone, and write_mode: replace would drop the rows of all "
             "others. Write write_mode: merge or append, or leave incremental out"
         )
-    storage = storage_of(request)
-    globs = config.tables or {request.name: config.file_glob}
+    storage, only = storage_of(request), None
+    if config.one_glob:
+        storage, only = named_file(storage, {*FORMATS, *COMPRESSIONS})
+    globs = config.tables or {request.name: only or config.file_glob}
     return tuple(_listing(name, glob, storage, config) for name, glob in globs.items())
 
 

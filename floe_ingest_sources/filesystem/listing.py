@@ -9,14 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import PurePosixPath
+from glob import escape
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import SourceConfigurationError, SourceConnectionError
 from floe_ingest_sources._resources import listed, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from fsspec import AbstractFileSystem
 
@@ -72,6 +73,25 @@ def list_files(storage: Storage, glob: str, key: str, *, timed: bool = False) ->
     if timed and storage.system is not None:
         found = _timed(storage, found)
     return tuple(sorted(found, key=lambda file: file.name))
+
+
+def named_file(storage: Storage, endings: Collection[str]) -> tuple[Storage, str | None]:
+    """Return the folder of the file that a storage's root is, and a glob for it; the storage and None else.
+
+    Arguments:
+        storage: whose root is a folder or a file.
+        endings: of files. A web server tells no folder from a file, so there a name has to have one of these.
+
+    Raises:
+        SourceConnectionError: remote storage cannot be asked.
+    """
+    root, _, name = storage.root.rpartition("/")
+    folder = replace(storage, root=root, label=storage.label.rpartition("/")[0])
+    if storage.system is None:
+        is_file = Path(storage.root).is_file()
+    else:
+        is_file = PurePosixPath(name).suffix.lower() in endings and _one(folder, name) is not None
+    return (folder, escape(name)) if is_file else (storage, None)
 
 
 def no_match(storage: Storage, glob: str, key: str) -> SourceConfigurationError | None:

@@ -38,7 +38,7 @@ _SECRETS = re.compile(r"key|secret|token|credential|connection|sas|pass|auth|hea
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The folder of a source.
+    """The folder of a source, or the one file that it is.
 
     Arguments:
         root: its path, as the file system knows it; an absolute one where it is local.
@@ -66,11 +66,11 @@ class Storage:
 
 
 def storage_of(request: SourceRequest) -> Storage:
-    """Return the folder of a request; a remote one is not contacted yet.
+    """Return the folder or file of a request; a remote one is not contacted yet.
 
     Raises:
-        SourceConfigurationError: there is no such local folder, a file stands there, or fsspec does not
-            know the URL's scheme or an option.
+        SourceConfigurationError: there is no such local folder, a file stands there beside a glob, or fsspec
+            does not know the URL's scheme or an option.
         SourceConnectionError: the local folder may not be opened.
         MissingPackageError: the storage needs a package that is not installed.
     """
@@ -89,12 +89,12 @@ def storage_of(request: SourceRequest) -> Storage:
 def _local(request: SourceRequest, path: str) -> Storage:
     folder = request.resolve_path(path)
     try:
-        if folder.is_dir():
+        if folder.is_dir() or (folder.is_file() and request.config.one_glob):
             return Storage(str(folder), str(folder))
         if folder.exists():
             raise SourceConfigurationError(
-                f"bucket_url {path!r} is a file, not a folder. Write the folder there, and "
-                f"file_glob: {folder.name!r}"
+                f"bucket_url {path!r} is a file, so there is nothing that a glob could find in it. Leave "
+                f"file_glob and tables out, or write the folder as bucket_url"
             )
         raise SourceConfigurationError(f"There is no folder {path!r} ({folder}).{_beside(folder)}")
     except PermissionError as error:

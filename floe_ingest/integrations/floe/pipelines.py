@@ -91,14 +91,7 @@ def wanted_by(asked: IngestionConfig, config: DltIngestionConfig, plugins: Plugi
     """
     from floe_ingest.config import written_fields
 
-    configured = next(
-        (
-            source
-            for source in config.sources
-            if source.destination_table == asked.destination_table and source.source_type == asked.source_type
-        ),
-        None,
-    )
+    configured = _configured(asked, config)
     given = {"write_mode": asked.write_mode, "schema_contract": asked.schema_contract}
     if configured is None:
         document: dict[str, Any] = {"name": _UNNAMED, **given}
@@ -111,6 +104,22 @@ def wanted_by(asked: IngestionConfig, config: DltIngestionConfig, plugins: Plugi
     if settings:
         document["source_config"] = settings
     return _checked(document, config, plugins, configured=configured is not None, handed=handed)
+
+
+def _configured(asked: IngestionConfig, config: DltIngestionConfig) -> SourceConfig | None:
+    """Return the configured source of the same type and destination table."""
+    for source in config.sources:
+        if (source.source_type, source.destination_table) == (asked.source_type, asked.destination_table):
+            return source
+    return None
+
+
+def name_for(asked: IngestionConfig, config: DltIngestionConfig) -> str:
+    """Return the name that a pipeline has, or would have."""
+    from floe_ingest.engine.loading import pipeline_name
+
+    configured = _configured(asked, config)
+    return pipeline_name(configured.name if configured else _UNNAMED, str(asked.destination_table))
 
 
 def changed_by(
@@ -233,15 +242,13 @@ def make_pipeline(
     asked: IngestionConfig, wanted: Wanted, catalog_name: str, properties: Mapping[str, str]
 ) -> tuple[Pipeline, Made]:
     """Return a new pipeline, with a working folder of its own, and what is known of it."""
-    from floe_ingest.engine.loading import pipeline_name
     from floe_ingest.engine.pipelines import new_pipeline
 
-    source = wanted.source
-    namespace = source.destination_table.rpartition(".")[0]
+    namespace = wanted.source.destination_table.rpartition(".")[0]
     # Many pipelines of one name may be at work on this host at once.
     folder = Path(tempfile.mkdtemp(prefix="floe-ingest-pipeline-"))
     try:
-        name = pipeline_name(source.name, source.destination_table)
+        name = name_for(asked, wanted.config)
         pipeline = new_pipeline(name, folder, namespace, catalog_name, properties)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -27,6 +27,7 @@ from floe_ingest.integrations.floe.pipelines import (
     changed_by,
     check_merge_key,
     make_pipeline,
+    name_for,
     needs_merge_key,
     wanted_by,
 )
@@ -417,7 +418,11 @@ class DltIngestionPlugin(IngestionPlugin):
             if failure is not error:
                 failure.__cause__ = error
             if config is not None:
-                failure.about(source_type=config.source_type, destination_table=config.destination_table)
+                failure.about(
+                    source_type=config.source_type,
+                    destination_table=config.destination_table,
+                    pipeline_name=name_for(config, self._settings),
+                )
             redact_chain(failure)
             if span_name is not None:
                 # The engine's own span begins only where there is something to load.

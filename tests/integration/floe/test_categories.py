@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import importlib
 import socket
 import sqlite3
 import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import requests
+from failures import CONTEXT, category, raised_by
 from floe_core.plugins.ingestion import IngestionConfig
 from services.databases import PostgresServer, postgres_server
 
-from floe_ingest import DltIngestionPlugin, ErrorCategory, RunContext, hookimpl
+from floe_ingest import DltIngestionPlugin, ErrorCategory, hookimpl
 from floe_ingest.engine.categories import categorize, retry_after
 from floe_ingest.plugins import load_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from conftest import Lake
 
-CONTEXT = RunContext("run", datetime.now(UTC), ("source",))
 TRANSIENT, PERMANENT, CONFIGURATION = (
     ErrorCategory.TRANSIENT,
     ErrorCategory.PERMANENT,
@@ -34,40 +34,28 @@ TRANSIENT, PERMANENT, CONFIGURATION = (
 )
 
 
-def category(error: BaseException) -> ErrorCategory:
-    return categorize(error, load_plugins(entry_points=False), CONTEXT)
-
-
-def raised_by(call: Callable[[], Any]) -> BaseException:
-    """The exception that a call raises, inside dlt's and our wrappers' kind of chain."""
-    try:
-        call()
-    except Exception as error:  # noqa: BLE001 (whatever it is, it is looked at)
-        outer = RuntimeError("the load failed")
-        outer.__cause__ = error
-        return outer
-    raise AssertionError("nothing was raised")
-
-
 class Answers(http.server.BaseHTTPRequestHandler):
     """Answers with the status that the path names, and the headers that the test gives."""
 
     headers_to_send: ClassVar[dict[str, str]] = {}
+    body: ClassVar[bytes] = b""
     seen: ClassVar[list[float]] = []
 
     def do_GET(self) -> None:
-        self.send_response(int(self.path.strip("/").split("/")[0]))
+        self.send_response(int(self.path.strip("/").split("/")[-1]))
         for name, value in self.headers_to_send.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(self.body)))
         self.end_headers()
+        self.wfile.write(self.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
 
 
 @contextmanager
-def server(**headers: str) -> Iterator[str]:
+def server(body: str = "", **headers: str) -> Iterator[str]:
+    Answers.body = body.encode()
     Answers.headers_to_send = {name.replace("_", "-"): value for name, value in headers.items()}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as listening:
         thread = threading.Thread(target=listening.serve_forever, daemon=True)
@@ -101,6 +89,92 @@ def test_connections() -> None:
         timed_out = raised_by(lambda: requests.get(address, timeout=0.2))
     assert category(timed_out) is TRANSIENT
     assert category(raised_by(lambda: requests.get("htp://nowhere", timeout=1))) is CONFIGURATION
+
+
+def s3(url: str) -> Any:
+    """A client of S3 that tries once."""
+    session = importlib.import_module("botocore.session").get_session()
+    config = importlib.import_module("botocore.config").Config(
+        retries={"max_attempts": 0}, read_timeout=0.5, s3={"addressing_style": "path"}
+    )
+    keys = {"aws_access_key_id": "ada", "aws_secret_access_key": "lovelace"}
+    return session.create_client("s3", endpoint_url=url, region_name="eu-west-1", config=config, **keys)
+
+
+@pytest.mark.requirement("FR-051")
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (503, "SlowDown", TRANSIENT),
+        (500, "InternalError", TRANSIENT),
+        (400, "RequestTimeout", TRANSIENT),
+        (400, "ExpiredToken", TRANSIENT),
+        (400, "InvalidToken", PERMANENT),
+        (403, "AccessDenied", PERMANENT),
+        (400, "InvalidRequest", CONFIGURATION),
+        (404, "NoSuchKey", CONFIGURATION),
+    ],
+)
+def test_answers_of_s3(status: int, code: str, expected: ErrorCategory) -> None:
+    with server(body=f"<Error><Code>{code}</Code><Message>no</Message></Error>") as url:
+        error = raised_by(lambda: s3(url).get_object(Bucket="b", Key=str(status)))
+    assert category(error) is expected
+
+
+@pytest.mark.requirement("FR-051")
+def test_s3_that_is_not_there() -> None:
+    refused = raised_by(lambda: s3("http://127.0.0.1:1").get_object(Bucket="b", Key="k"))
+    assert category(refused) is TRANSIENT
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        timed_out = raised_by(lambda: s3(address).get_object(Bucket="b", Key="k"))
+    assert category(timed_out) is TRANSIENT
+
+
+@pytest.mark.requirement("FR-051")
+@pytest.mark.parametrize(
+    ("status", "expected"), [(401, PERMANENT), (404, CONFIGURATION), (429, TRANSIENT), (503, TRANSIENT)]
+)
+def test_httpx_and_aiohttp(status: int, expected: ErrorCategory) -> None:
+    httpx = importlib.import_module("httpx")
+    with server() as url:
+        address = f"{url}/{status}"
+        assert category(raised_by(lambda: httpx.get(address).raise_for_status())) is expected
+        assert category(raised_by(lambda: by_aiohttp(address))) is expected
+
+
+def by_aiohttp(url: str) -> None:
+    aiohttp = importlib.import_module("aiohttp")
+
+    async def get() -> None:
+        timeout = aiohttp.ClientTimeout(0.3)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
+            answer.raise_for_status()
+
+    asyncio.run(get())
+
+
+@pytest.mark.requirement("FR-051")
+def test_connections_of_httpx_and_aiohttp() -> None:
+    httpx = importlib.import_module("httpx")
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        for url in ("http://127.0.0.1:1", address):
+            assert category(raised_by(lambda url=url: httpx.get(url, timeout=0.3))) is TRANSIENT
+            assert category(raised_by(lambda url=url: by_aiohttp(url))) is TRANSIENT
+    assert category(raised_by(lambda: httpx.get("htp://nowhere"))) is CONFIGURATION
+    assert category(raised_by(lambda: by_aiohttp("htp://nowhere"))) is CONFIGURATION
+
+
+@pytest.mark.requirement("FR-051")
+def test_google_cloud_storage() -> None:
+    gcsfs = importlib.import_module("gcsfs")
+    with server() as url:
+        store = gcsfs.GCSFileSystem(endpoint_url=url, token="anon", retries=1, skip_instance_cache=True)
+        for status, expected in ((403, PERMANENT), (400, CONFIGURATION)):
+            call = f"{url}/{status}"
+            error = raised_by(lambda call=call: store.call("GET", call))
+            assert category(error) is expected, error.__cause__
 
 
 @pytest.mark.requirement("FR-051")
@@ -197,6 +271,21 @@ def test_postgres_deadlocks_and_serialization(postgres: PostgresServer) -> None:
 
 
 @pytest.mark.requirement("FR-051")
+def test_adbc(postgres: PostgresServer) -> None:
+    """By SQLSTATE where the driver tells one, else by ADBC's own status."""
+    adbc = importlib.import_module("adbc_driver_postgresql.dbapi")
+    refused = raised_by(lambda: adbc.connect("postgresql://ada@127.0.0.1:1/shop"))
+    assert category(refused) is TRANSIENT
+    with adbc.connect(postgres.url()) as connection, connection.cursor() as cursor:
+        missing = raised_by(lambda: cursor.execute("SELECT * FROM no_such_table"))
+        connection.rollback()
+        wrong = raised_by(lambda: cursor.execute("SELEC 1"))
+        connection.rollback()
+    assert category(missing) is PERMANENT
+    assert category(wrong) is CONFIGURATION
+
+
+@pytest.mark.requirement("FR-051")
 def test_a_category_of_a_plugin_goes_first() -> None:
     class Knows:
         @hookimpl
@@ -214,7 +303,7 @@ def test_words_never_decide() -> None:
         assert category(ValueError(words)) is PERMANENT
 
 
-@pytest.mark.requirement("FR-054")
+@pytest.mark.requirement("FR-052")
 def test_retry_after() -> None:
     with server(Retry_After="7") as url:
         error = raised_by(lambda: requests.get(f"{url}/429", timeout=10).raise_for_status())
@@ -227,8 +316,7 @@ def test_retry_after() -> None:
     assert retry_after(error) is None
 
 
-@pytest.mark.requirement("FR-053")
-@pytest.mark.requirement("FR-054")
+@pytest.mark.requirement("FR-052")
 def test_a_load_waits_as_long_as_the_server_asks(lake: Lake) -> None:
     """Between the two tries are the seconds that the server named, though the configured pause is short."""
     import time

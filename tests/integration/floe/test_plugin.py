@@ -7,16 +7,21 @@ import pickle
 import subprocess
 import sys
 import threading
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlt
+import pyarrow as pa
 import pytest
+import requests
 from floe_core.plugin_metadata import HealthState, PluginMetadata
 from floe_core.plugin_registry import PluginRegistry
 from floe_core.plugin_types import PluginType
 from floe_core.plugins.ingestion import IngestionConfig, IngestionPlugin, IngestionResult
+from rest_support import Answer, serving
+from small_disk import small_disk
 
 import floe_ingest
 from floe_ingest import (
@@ -65,7 +70,6 @@ def asked(
 
 
 @pytest.mark.requirement("FR-001")
-@pytest.mark.requirement("SC-005")
 def test_it_is_what_the_installed_floe_core_asks_for() -> None:
     """Every method of the interface has the names of its arguments, so that a new floe-core shows at once."""
     assert issubclass(DltIngestionPlugin, IngestionPlugin)
@@ -105,6 +109,7 @@ def test_the_interface_is_the_one_that_this_was_written_for() -> None:
 @pytest.mark.requirement("FR-002")
 @pytest.mark.requirement("FR-003")
 @pytest.mark.requirement("SC-001")
+@pytest.mark.requirement("SC-003")
 def test_floe_finds_it() -> None:
     [found] = [found for found in entry_points(group="floe.ingestion") if found.dist.name == "floe-ingest"]
     assert (found.name, found.load()) == ("dlt", DltIngestionPlugin)
@@ -172,7 +177,8 @@ def test_a_pipeline_is_a_dlt_pipeline_on_our_destination(
     assert pipeline.dataset_name == "bronze"
 
 
-@pytest.mark.requirement("FR-013")
+@pytest.mark.requirement("FR-017")
+@pytest.mark.requirement("FR-018")
 def test_names_are_derived_from_the_whole_destination_table(
     plugin: DltIngestionPlugin, orders: dict[str, str]
 ) -> None:
@@ -199,8 +205,7 @@ def test_names_are_derived_from_the_whole_destination_table(
     ],
 )
 @pytest.mark.requirement("FR-014")
-@pytest.mark.requirement("FR-015")
-@pytest.mark.requirement("FR-058")
+@pytest.mark.requirement("FR-016")
 def test_what_cannot_work_is_refused_when_the_pipeline_is_made(
     plugin: DltIngestionPlugin, orders: dict[str, str], change: dict[str, Any], told: str
 ) -> None:
@@ -215,9 +220,9 @@ def test_what_cannot_work_is_refused_when_the_pipeline_is_made(
     )
 
 
-@pytest.mark.requirement("FR-016")
 @pytest.mark.requirement("FR-055")
 @pytest.mark.requirement("FR-056")
+@pytest.mark.requirement("FR-058")
 def test_an_unreachable_source(plugin: DltIngestionPlugin) -> None:
     """Nothing listens there. The error is chained, knows what it is about, and holds no password."""
     settings = {"url": "postgresql://ada:hunter2-x@127.0.0.1:1/shop", "table": "orders"}
@@ -225,7 +230,8 @@ def test_an_unreachable_source(plugin: DltIngestionPlugin) -> None:
         plugin.create_pipeline(IngestionConfig("sql_database", settings, "bronze.orders"))
     error = raised.value
     assert error.category is ErrorCategory.TRANSIENT
-    assert (error.source_type, error.destination_table) == ("sql_database", "bronze.orders")
+    about = (error.source_type, error.destination_table, error.pipeline_name)
+    assert about == ("sql_database", "bronze.orders", "floe__bronze__orders")
     assert error.__cause__ is not None
     causes = [error, error.__cause__, error.__cause__.__cause__ or error]
     assert not any("hunter2" in str(cause) or "hunter2" in repr(cause) for cause in causes)
@@ -247,11 +253,38 @@ def test_a_merge_by_the_keys_that_the_source_brings(
     assert len(lake.rows("bronze.keyed")) == 2
 
 
+@pytest.mark.requirement("FR-013")
+def test_each_built_in_source_type(plugin: DltIngestionPlugin, lake: Lake, tmp_path: Path) -> None:
+    """The plugin builds the source itself, as the configuration says."""
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+        database.execute("INSERT INTO orders VALUES (1), (2)")
+    (tmp_path / "orders.csv").write_text("id\n1\n2\n", encoding="utf-8")
+    with serving() as api:
+        api.routes["/orders"] = [Answer([{"id": 1}, {"id": 2}])]
+        settings: dict[str, dict[str, Any]] = {
+            "rest_api": {
+                "client": {"base_url": api.url, "paginator": "single_page"},
+                "resources": ["orders"],
+            },
+            "sql_database": {"url": f"sqlite:///{tmp_path / 'shop.db'}", "table": "orders"},
+            "filesystem": {"path": str(tmp_path / "orders.csv"), "format": "csv"},
+        }
+        for source_type, written in settings.items():
+            table = f"bronze.{source_type}"
+            pipeline = plugin.create_pipeline(IngestionConfig(source_type, written, table))
+            result = plugin.run(pipeline)
+            assert (result.rows_loaded, result.errors) == (2, []), source_type
+            assert sorted(row["id"] for row in lake.rows(table)) == [1, 2]
+
+
 # -- runs
 
 
 @pytest.mark.requirement("FR-021")
-@pytest.mark.requirement("FR-025")
+@pytest.mark.requirement("FR-029")
 def test_a_run_counts_what_it_loaded_alone(
     plugin: DltIngestionPlugin, lake: Lake, orders: dict[str, str]
 ) -> None:
@@ -292,7 +325,6 @@ def shop() -> Any:
     ],
     ids=["rows", "factory", "source", "resource", "resources", "lambda", "lambda-rows", "list", "iterator"],
 )
-@pytest.mark.requirement("FR-022")
 def test_sources_that_an_orchestrator_hands_over(plugin: DltIngestionPlugin, lake: Lake, source: Any) -> None:
     pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders"))
     result = plugin.run(pipeline, source=source)
@@ -306,7 +338,7 @@ def test_a_source_in_source_config(plugin: DltIngestionPlugin, lake: Lake) -> No
     assert len(lake.rows("bronze.orders")) == 2
 
 
-@pytest.mark.requirement("FR-022")
+@pytest.mark.requirement("FR-024")
 def test_the_arguments_that_the_orchestrator_passes(
     plugin: DltIngestionPlugin, lake: Lake, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -329,8 +361,8 @@ def test_the_arguments_that_the_orchestrator_passes(
     assert "colour" in capsys.readouterr().out
 
 
+@pytest.mark.requirement("FR-022")
 @pytest.mark.requirement("FR-023")
-@pytest.mark.requirement("FR-024")
 def test_write_modes(plugin: DltIngestionPlugin, lake: Lake) -> None:
     pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders", "replace"))
     for ids in ([1, 2], [3]):
@@ -342,7 +374,7 @@ def test_write_modes(plugin: DltIngestionPlugin, lake: Lake) -> None:
     assert [row["id"] for row in lake.rows("bronze.other")] == [5]
 
 
-@pytest.mark.requirement("FR-029")
+@pytest.mark.requirement("FR-030")
 def test_an_empty_source_is_a_success(plugin: DltIngestionPlugin, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "o.csv").write_text("id,amount\n", encoding="utf-8")
@@ -358,6 +390,7 @@ def test_nothing_to_load_from(plugin: DltIngestionPlugin) -> None:
         with pytest.raises(PipelineConfigurationError) as raised:
             plugin.run(pipeline, source=source)
         assert raised.value.destination_table == "bronze.orders"
+        assert raised.value.pipeline_name == pipeline.pipeline_name
     with pytest.raises(PipelineConfigurationError, match="create_pipeline"):
         plugin.run(dlt.pipeline("other", destination="duckdb"), source=shop())
     merging = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders", "merge"))
@@ -365,10 +398,13 @@ def test_nothing_to_load_from(plugin: DltIngestionPlugin) -> None:
         plugin.run(merging, source=shop())
 
 
+@pytest.mark.requirement("FR-028")
 @pytest.mark.requirement("FR-031")
 @pytest.mark.requirement("FR-032")
 @pytest.mark.requirement("FR-033")
 @pytest.mark.requirement("FR-034")
+@pytest.mark.requirement("FR-036")
+@pytest.mark.requirement("SC-006")
 def test_schema_contracts(plugin: DltIngestionPlugin, lake: Lake) -> None:
     table = "bronze.orders"
     plugin.run(plugin.create_pipeline(IngestionConfig("rest_api", {}, table)), source=shop())
@@ -388,11 +424,53 @@ def test_schema_contracts(plugin: DltIngestionPlugin, lake: Lake) -> None:
     assert "note" in lake.table(table).schema().column_names
 
 
+@pytest.mark.requirement("FR-037")
+def test_a_column_that_the_source_no_longer_has_stays(plugin: DltIngestionPlugin, lake: Lake) -> None:
+    pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders"))
+    plugin.run(pipeline, source=[{"id": 1, "note": "old"}])
+    assert plugin.run(pipeline, source=[{"id": 2}]).success
+    found = lake.duckdb("bronze.orders", "SELECT id, note FROM t ORDER BY id")
+    assert found.to_pylist() == [{"id": 1, "note": "old"}, {"id": 2, "note": None}]
+
+
+@pytest.mark.requirement("FR-040")
+@pytest.mark.requirement("FR-043")
+@pytest.mark.requirement("SC-007")
+@pytest.mark.parametrize("how", ["configured", "argument"])
+def test_a_cursor_loads_what_is_new(lake: Lake, how: str) -> None:
+    """From the configuration or as an argument; a restart goes on where the table says."""
+    configured = {
+        "name": "shop",
+        "source_type": "filesystem",
+        "source_config": {"path": "of/the/orchestrator", "format": "csv"},
+        "destination_table": "bronze.orders",
+        "cursor_field": "at",
+    }
+    sources = [configured] if how == "configured" else []
+    arguments = {"cursor_field": "at"} if how == "argument" else {}
+    feed = [[1, 2], [1, 2], [1, 2, 3]]
+    for ids, expected in zip(feed, (2, 0, 1), strict=True):
+        rows = [{"id": number, "at": number} for number in ids]
+        plugin = DltIngestionPlugin({"catalog_config": lake.properties, "sources": sources})
+        plugin.startup()
+        pipeline = plugin.create_pipeline(IngestionConfig("filesystem", {}, "bronze.orders"))
+        result = plugin.run(pipeline, source=partial(iter, rows), **arguments)
+        assert (result.errors, result.rows_loaded) == ([], expected)
+        plugin.shutdown()
+    assert sorted(row["id"] for row in lake.rows("bronze.orders")) == [1, 2, 3]
+
+
 def test_a_run_id_makes_a_run_exactly_once(plugin: DltIngestionPlugin, lake: Lake) -> None:
     for _ in range(2):
         pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders"))
         assert plugin.run(pipeline, source=shop(), run_id="run-7").success
     assert len(lake.rows("bronze.orders")) == 2
+
+
+def read_orders(url: str) -> Any:
+    answer = requests.get(f"{url}/orders", timeout=10)
+    answer.raise_for_status()
+    return answer.json()
 
 
 class Sometimes:
@@ -411,7 +489,6 @@ class Sometimes:
 
 
 @pytest.mark.requirement("FR-052")
-@pytest.mark.requirement("FR-053")
 @pytest.mark.requirement("FR-054")
 def test_only_transient_failures_are_tried_again(lake: Lake) -> None:
     """The source is built anew for each try, and no try doubles rows."""
@@ -444,9 +521,51 @@ def test_only_transient_failures_are_tried_again(lake: Lake) -> None:
     plugin.shutdown()
 
 
+@pytest.mark.requirement("FR-051")
+@pytest.mark.requirement("FR-057")
+def test_some_tables_of_a_load_are_committed(plugin: DltIngestionPlugin, lake: Lake, tmp_path: Path) -> None:
+    """A disk takes no writes: the error names what is there and what is not, and a re-run completes it."""
+    resources = [dlt.resource(rows, name=name) for name in ("heads", "lines")]
+    catalog = lake.catalog()
+    catalog.create_namespace("bronze")
+    columns = pa.schema([("id", pa.int64()), ("amount", pa.int64())])
+    with small_disk(tmp_path / "disk", "10m") as disk:
+        metadata = {"write.metadata.path": (disk.folder / "lines").as_uri()}
+        catalog.create_table("bronze.lines", columns, properties=metadata)
+        disk.remount("ro")
+        pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.{resource}"))
+        plugin.run(pipeline, source=resources[:1], run_id="monday")  # so that it is there before the other
+        failed = plugin.run(pipeline, source=resources, run_id="monday")
+        assert (failed.success, failed.rows_loaded) == (False, 2)
+        [told] = failed.errors
+        assert told.startswith("partial: StorageError")
+        assert "Committed: bronze.heads. Not committed: bronze.lines." in told
+        assert "destination_table=bronze.{resource}" in told
+        assert (len(lake.rows("bronze.heads")), len(lake.rows("bronze.lines"))) == (2, 0)
+
+        disk.remount("rw")
+        pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.{resource}"))
+        assert plugin.run(pipeline, source=resources, run_id="monday").success
+        assert (len(lake.rows("bronze.heads")), len(lake.rows("bronze.lines"))) == (2, 2)
+
+
+@pytest.mark.requirement("FR-053")
+def test_a_permanent_failure_is_told_at_once(plugin: DltIngestionPlugin, lake: Lake) -> None:
+    """A server that refuses the login is asked once."""
+    with serving() as api:
+        api.routes["/orders"] = [Answer({"error": "who are you?"}, 401)]
+        pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders"))
+        failed = plugin.run(pipeline, source=partial(read_orders, api.url))
+        assert api.paths() == ["/orders"]
+    assert failed.errors[0].startswith("permanent: HTTPError: 401")
+    assert not lake.catalog().table_exists("bronze.orders")
+
+
 # -- configured sources
 
 
+@pytest.mark.requirement("FR-015")
+@pytest.mark.requirement("FR-025")
 def test_what_floe_cannot_say_comes_from_the_configured_source(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,6 +617,7 @@ def test_a_folder_that_only_the_orchestrator_knows(lake: Lake, tmp_path: Path) -
     plugin.shutdown()
 
 
+@pytest.mark.requirement("FR-009")
 def test_a_source_type_of_another_package(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -549,7 +669,7 @@ def test_a_source_type_of_another_package(
 # -- many at once
 
 
-@pytest.mark.requirement("FR-018")
+@pytest.mark.requirement("FR-042")
 def test_many_runs_at_once(plugin: DltIngestionPlugin, lake: Lake) -> None:
     """Threads that share the plugin, and a table: nothing is lost, and nothing is doubled."""
     failures: list[object] = []
@@ -575,6 +695,40 @@ def test_many_runs_at_once(plugin: DltIngestionPlugin, lake: Lake) -> None:
     assert sorted(row["id"] for row in lake.rows("bronze.t1")) == [10, 11, 30, 31]
 
 
+_PROCESS = """
+import sys
+from floe_core.plugins.ingestion import IngestionConfig
+from floe_ingest import DltIngestionPlugin
+
+uri, warehouse, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+plugin = DltIngestionPlugin({"catalog_config": {"type": "sql", "uri": uri, "warehouse": warehouse}})
+plugin.startup()
+for turn in range(3):
+    pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders", "merge"))
+    rows = [{"id": number * 10 + turn}, {"id": 99}]
+    result = plugin.run(pipeline, source=rows, primary_key="id")
+    assert result.success, result.errors
+plugin.shutdown()
+"""
+
+
+@pytest.mark.requirement("FR-042")
+def test_many_processes_on_one_host(lake: Lake) -> None:
+    """They share a pipeline's name and a table, and merge one row that all of them bring."""
+    lake.folder.mkdir(parents=True)
+    given = (lake.properties["uri"], lake.properties["warehouse"])
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PROCESS, *given, str(number)], stderr=subprocess.PIPE, text=True
+        )
+        for number in range(3)
+    ]
+    told = [process.communicate(timeout=200)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], told
+    ids = sorted(row["id"] for row in lake.rows("bronze.orders"))
+    assert ids == [*(number * 10 + turn for number in range(3) for turn in range(3)), 99]
+
+
 # -- before and after
 
 
@@ -590,7 +744,7 @@ def test_nothing_works_before_startup(lake: Lake) -> None:
         plugin.run(pipeline, source=shop())
 
 
-@pytest.mark.requirement("FR-009")
+@pytest.mark.requirement("FR-008")
 def test_startup_verifies_the_configuration(lake: Lake) -> None:
     source = {"name": "x", "source_type": "filesytem", "destination_table": "bronze.x"}
     plugin = DltIngestionPlugin({"sources": [source]})

@@ -428,6 +428,13 @@ class TestFiles:
         url = (tmp_path / "my data").as_uri()
         assert rows(tmp_path, path=url, format="csv") == [{"id": 1}]
 
+    @pytest.mark.parametrize("name", ["orders.csv", "a [1]*.csv", "plain"])
+    def test_one_file(self, tmp_path: Path, name: str) -> None:
+        put(tmp_path, f"data/{name}", "id\n1\n")
+        put(tmp_path, "data/other.csv", "id\n2\n")
+        for path in (f"data/{name}", (tmp_path / "data" / name).as_uri()):
+            assert rows(tmp_path, path=path, format="csv") == [{"id": 1}]
+
     def test_storage_options_of_a_local_folder_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(SourceConfigurationError, match="storage_options is for remote storage") as caught:
             source(tmp_path, storage_options={"key": "hunter2"})
@@ -438,8 +445,8 @@ class TestFiles:
         [
             ({"path": "dtaa"}, r"no folder 'dtaa'.*Did you mean 'data'\?.*has the folders: data"),
             (
-                {"path": "data/a.csv"},
-                r"is a file, not a folder\. Write .* file_glob: 'a\.csv'",
+                {"path": "data/a.csv", "file_glob": "*.csv"},
+                r"is a file, so .* Leave file_glob and tables out",
             ),
             (
                 {"path": "data", "file_glob": "b.csv"},

@@ -20,6 +20,7 @@ import pytest
 from sources_support import request_for
 
 import floe_ingest
+from floe_ingest import SourceConfigurationError
 from floe_ingest.config import parse_config
 from floe_ingest_sources.filesystem import FilesystemConfig
 from floe_ingest_sources.filesystem.storage import shown, storage_of
@@ -107,6 +108,18 @@ def ids(lake: Lake) -> list[int]:
 
 
 class TestHttp:
+    def test_one_file(self, site: tuple[Path, str], load: Load, lake: Lake) -> None:
+        folder, url = site
+        (folder / "v1.5").mkdir()
+        for name in ("orders.csv.gz", "v1.5/orders.csv"):
+            content = b"id\n1\n"
+            (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+            assert load(f"{url}/{name}", format="csv").success
+        assert load(f"{url}/v1.5", format="csv", file_glob="orders.csv").success
+        assert ids(lake) == [1, 1, 1]
+        with pytest.raises(SourceConfigurationError, match=r"Did you mean 'orders\.csv\.gz'"):
+            load(f"{url}/orders.cs", format="csv")
+
     def test_a_folder_of_links(self, site: tuple[Path, str], load: Load, lake: Lake, tmp_path: Path) -> None:
         folder, url = site
         (folder / "a.csv").write_text("id\n1\n")
