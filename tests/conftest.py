@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from lakes import SERVED, Lake
 from services.together import Services
 
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# How fast examples are made says how busy the machine is.
+_BY_THE_CLOCK = [HealthCheck.too_slow]
 # A run in CI tries the same examples each time; elsewhere each run tries new ones.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("here", suppress_health_check=_BY_THE_CLOCK)
+settings.register_profile("ci", derandomize=True, suppress_health_check=_BY_THE_CLOCK)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: no Ctrl-C would reach them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

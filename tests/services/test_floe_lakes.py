@@ -50,9 +50,9 @@ def ids(lake: ServedLake, table: str = "bronze.orders") -> list[int]:
 
 
 @pytest.mark.requirement("FR-020")
-@pytest.mark.requirement("FR-077")
+@pytest.mark.requirement("FR-026")
 @pytest.mark.requirement("FR-078")
-@pytest.mark.requirement("SC-002")
+@pytest.mark.requirement("SC-005")
 def test_every_write_mode_by_catalog_config(lake: ServedLake) -> None:
     plugin = DltIngestionPlugin({"catalog_config": lake.properties})
     plugin.startup()
@@ -112,7 +112,8 @@ def composed(door: Gateway, lake: ServedLake) -> tuple[StorageDeploymentBinding,
 
 
 @pytest.mark.requirement("FR-019")
-@pytest.mark.requirement("FR-077")
+@pytest.mark.requirement("FR-026")
+@pytest.mark.requirement("FR-078")
 def test_a_load_through_the_composed_binding(
     door: Gateway, lake: ServedLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +147,7 @@ def test_a_load_through_the_composed_binding(
     assert dict(os.environ) == before
 
 
-@pytest.mark.requirement("FR-018")
+@pytest.mark.requirement("FR-027")
 def test_many_runs_at_once(lake: ServedLake) -> None:
     """Threads that share the plugin and a table on S3: each row is there once."""
     plugin = DltIngestionPlugin({"catalog_config": lake.properties})
@@ -169,7 +170,6 @@ def test_many_runs_at_once(lake: ServedLake) -> None:
 
 
 @pytest.mark.requirement("SC-004")
-@pytest.mark.requirement("FR-079")
 def test_a_rest_api_to_iceberg_on_s3_within_half_a_minute(lake: ServedLake, tmp_path: Path) -> None:
     """The plan's own figure: the whole command, from an API of 1,000 records to a table on S3."""
     records = [{"id": number, "amount": number * 10} for number in range(1000)]

@@ -17,6 +17,12 @@ from conftest import Lake
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = [
+    pytest.mark.requirement("FR-027"),
+    pytest.mark.requirement("FR-041"),
+    pytest.mark.requirement("FR-057"),
+]
+
 # The kill stands at an edge: around a real function of ours, which runs or not as told.
 LOADER = textwrap.dedent(
     """

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from conftest import Lake
 
+pytestmark = [pytest.mark.requirement("FR-025")]
+
 STRATEGIES = ["upsert", "delete-insert"]
 
 

@@ -57,6 +57,7 @@ def catalog(**rest: Any) -> CatalogDeploymentBinding:
     )
 
 
+@pytest.mark.requirement("FR-019")
 def test_composition() -> None:
     """floe's own resolver accepts what fits, and refuses what does not."""
     requirements = DltIngestionPlugin().get_composition_requirements()
@@ -76,6 +77,9 @@ def test_composition() -> None:
     assert not CompositionResolver().validate(fits[:1], [requirements]).valid
 
 
+@pytest.mark.requirement("FR-019")
+@pytest.mark.requirement("FR-020")
+@pytest.mark.requirement("FR-070")
 def test_the_binding_comes_back_as_catalog_properties(tmp_path: Path) -> None:
     """Built before startup, without a secret; read with those of the environment filled in."""
     oauth2 = {
@@ -122,6 +126,8 @@ def test_what_cannot_be_bound() -> None:
         )
 
 
+@pytest.mark.requirement("FR-019")
+@pytest.mark.requirement("FR-070")
 def test_a_run_through_a_binding(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """``catalog_config`` goes first; without it the binding says where; the environment stays as it is."""
     monkeypatch.setenv("LAKE_URI", lake.properties["uri"])
@@ -150,7 +156,6 @@ def test_a_run_through_a_binding(lake: Lake, monkeypatch: pytest.MonkeyPatch) ->
     plugin.shutdown()
 
 
-@pytest.mark.requirement("FR-019")
 @pytest.mark.requirement("FR-020")
 def test_destination_config(lake: Lake) -> None:
     """What it returns are the arguments of our dlt destination, also under floe's names for S3 and MinIO."""

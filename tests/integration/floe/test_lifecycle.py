@@ -170,6 +170,8 @@ def test_a_timeout_out_of_range(plugin: DltIngestionPlugin, timeout: float) -> N
 
 
 @pytest.mark.requirement("FR-007")
+@pytest.mark.requirement("FR-079")
+@pytest.mark.requirement("SC-002")
 def test_health_tells_each_part(plugin: DltIngestionPlugin) -> None:
     assert plugin.health_check(0.1).details["reason"] == "not_started"
     plugin.startup()
@@ -196,6 +198,7 @@ def test_a_catalog_that_refuses(lake: Lake) -> None:
 
 
 @pytest.mark.requirement("FR-007")
+@pytest.mark.requirement("FR-079")
 @pytest.mark.requirement("SC-002")
 def test_a_catalog_that_hangs(deaf: str, lake: Lake) -> None:
     """The check ends, costs one thread however often it is asked, and holds up no other catalog."""

@@ -20,6 +20,7 @@ from floe_core.plugin_metadata import HealthState, PluginMetadata
 from floe_core.plugin_registry import PluginRegistry
 from floe_core.plugin_types import PluginType
 from floe_core.plugins.ingestion import IngestionConfig, IngestionPlugin, IngestionResult
+from floe_core.schemas.compiled_artifacts import PluginRef
 from rest_support import Answer, serving
 from small_disk import small_disk
 
@@ -108,6 +109,7 @@ def test_the_interface_is_the_one_that_this_was_written_for() -> None:
 
 @pytest.mark.requirement("FR-002")
 @pytest.mark.requirement("FR-003")
+@pytest.mark.requirement("FR-079")
 @pytest.mark.requirement("SC-001")
 @pytest.mark.requirement("SC-003")
 def test_floe_finds_it() -> None:
@@ -151,6 +153,26 @@ def test_configuration() -> None:
     assert plugin.is_configured
     plugin.configure(None)
     assert not plugin.is_configured
+
+
+@pytest.mark.requirement("SC-008")
+def test_compiled_artifacts_keep_its_configuration() -> None:
+    """Written and read again as JSON, the reference gives the same configuration, and holds no secret."""
+    source = {
+        "name": "shop",
+        "source_type": "sql_database",
+        "source_config": {"url": "${SHOP_DB}", "table": "orders"},
+        "destination_table": "bronze.orders",
+        "write_mode": "merge",
+        "primary_key": "id",
+        "partition_by": ["bucket[4](id)"],
+    }
+    config = {"retry_config": {"max_retries": 2}, "sources": [source]}
+    reference = PluginRef(type="dlt", version="0.1.0", config=config)
+    again = PluginRef.model_validate_json(reference.model_dump_json())
+    assert again == reference
+    model = DltIngestionPlugin().get_config_schema()
+    assert model.model_validate(again.config) == model.model_validate(config)
 
 
 def test_its_module_loads_no_engine() -> None:

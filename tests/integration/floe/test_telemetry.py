@@ -92,6 +92,7 @@ def counted(name: str) -> float:
 @pytest.mark.requirement("FR-044")
 @pytest.mark.requirement("FR-045")
 @pytest.mark.requirement("FR-046")
+@pytest.mark.requirement("FR-050")
 def test_spans_of_a_load(plugin: DltIngestionPlugin, lake: Lake, spans: InMemorySpanExporter) -> None:
     pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders", "replace"))
     before = {name: counted(name) for name in ("rows", "bytes", "duration")}
@@ -147,6 +148,7 @@ def test_spans_of_everything_else(lake: Lake, spans: InMemorySpanExporter) -> No
 
 
 @pytest.mark.requirement("FR-047")
+@pytest.mark.requirement("FR-050")
 def test_spans_of_a_failure_and_its_retry(
     plugin: DltIngestionPlugin, spans: InMemorySpanExporter, events: list[Any]
 ) -> None:
@@ -190,7 +192,6 @@ def test_events_say_what_they_are_about(
 
 
 @pytest.mark.requirement("FR-035")
-@pytest.mark.requirement("FR-036")
 def test_schema_changes_are_told(plugin: DltIngestionPlugin, events: list[Any]) -> None:
     pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders"))
     plugin.run(pipeline, source=[{"id": 1}])

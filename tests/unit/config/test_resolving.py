@@ -22,7 +22,7 @@ from floe_ingest.config import (
 if TYPE_CHECKING:
     from floe_ingest.plugins import Plugins
 
-pytestmark = [pytest.mark.requirement("FR-070")]
+pytestmark = [pytest.mark.requirement("FR-015")]
 
 SHOP: dict[str, Any] = {
     "name": "shop",

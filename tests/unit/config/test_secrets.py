@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from floe_ingest.plugins import Plugins
 
+pytestmark = [pytest.mark.requirement("FR-073")]
+
 # Long enough that it stands in no message by chance, and with what is escaped in quotes and URLs.
 _SECRETS = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="${}"),
