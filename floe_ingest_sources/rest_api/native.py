@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import SchemaError
+from floe_ingest_sources.rest_api.page_reader import arrow_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,23 +47,37 @@ def arrow_tables(
         known: by key, dlt's types of columns that the table has. Whole numbers become doubles where the table
             has doubles, and anything becomes text where it has text.
     """
-    tables: list[pa.Table] = []
-    waiting: list[Any] = []
+    waiting: list[pa.Table] = []
+    size = 0
     schema: pa.Schema | None = None
-    for page in pages:
-        waiting.extend(page)
-        if len(waiting) >= BATCH_RECORDS:
-            tables.append(_table(waiting))
-            waiting = []
-            if sum(table.nbytes for table in tables) >= FLUSH_BYTES:
-                whole = united([*([schema.empty_table()] if schema else []), *tables], name)
-                schema, tables = whole.schema, []
-                yield _as_known(_without_nulls(whole), known or {})
+    for table in _tables(pages):
+        waiting.append(table)
+        size += table.nbytes
+        if size >= FLUSH_BYTES:
+            whole = united([*([schema.empty_table()] if schema else []), *waiting], name)
+            schema, waiting, size = whole.schema, [], 0
+            yield _as_known(_without_nulls(whole), known or {})
     if waiting:
-        tables.append(_table(waiting))
-    if tables:
-        whole = united([*([schema.empty_table()] if schema else []), *tables], name)
+        whole = united([*([schema.empty_table()] if schema else []), *waiting], name)
         yield _as_known(_without_nulls(whole), known or {})
+
+
+def _tables(pages: Iterable[Sequence[Any]]) -> Iterator[pa.Table]:
+    """Yield pages as tables, in their order; those of Python objects several at a time."""
+    import pyarrow as pa
+
+    waiting: list[Any] = []
+    for page in pages:
+        records = arrow_records(page)
+        if records is None:
+            waiting.extend(page)
+        if waiting and (records is not None or len(waiting) >= BATCH_RECORDS):
+            yield _table(waiting)
+            waiting = []
+        if records is not None:
+            yield pa.Table.from_struct_array(records)
+    if waiting:
+        yield _table(waiting)
 
 
 def _table(records: list[Any]) -> pa.Table:

@@ -32,6 +32,7 @@ def shape(source: Any, document: Mapping[str, Any], config: RestApiConfig, *, pr
     described = {name: resource for name, resource in _described(document) if name in source.resources}
     native = _native(source, described, config)
     for name, resource in source.resources.items():
+        _read_pages(resource, native=name in native and not probing)
         if resource.is_transformer:
             continue
         pipe = resource._pipe  # noqa: SLF001 (dlt has no other way to wrap what a resource iterates)
@@ -40,6 +41,15 @@ def shape(source: Any, document: Mapping[str, Any], config: RestApiConfig, *, pr
         pipe.replace_gen(partial(_pages, pipe.gen, name, config.client["base_url"], max_pages, in_arrow))
         if in_arrow and config.timestamps:
             resource.add_map(_timing(config.timestamps, name))
+
+
+def _read_pages(resource: Any, *, native: bool) -> None:
+    """Put our reader of pages in the place of dlt's."""
+    from floe_ingest_sources.rest_api.page_reader import PageReader, looks_into_records
+
+    arguments = resource.explicit_args
+    as_arrow = native and not looks_into_records(arguments["paginator"])
+    arguments["client"].extract_response = PageReader(arguments["client"], native=as_arrow)
 
 
 def _described(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -151,6 +151,13 @@ def _once_parsed() -> type[requests.Response]:
     import requests
 
     class OnceParsed(requests.Response):
+        arrow_records: Any = None
+        """The records of the page, where they were read as Arrow."""
+
+        def know_as(self, parsed: Any) -> None:
+            """Take the body for parsed."""
+            self.__dict__["_parsed"] = (self.content, parsed)
+
         def json(self, **options: Any) -> Any:
             if options:
                 return super().json(**options)
