@@ -16,9 +16,10 @@ import tomllib
 import types
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from sample_packages import install_project
 
 from floe_ingest import IngestionError
 
@@ -109,7 +110,10 @@ class Reader:
     def toml(self, block: Block) -> None:
         document = tomllib.loads(block.text)
         assert block.file is not None, block.where
-        self._install(self._write(block, block.file).parent, document["project"])
+        package = self._write(block, block.file).parent
+        install_project(package, document["project"])
+        self._monkeypatch.syspath_prepend(str(package))
+        self._monkeypatch.setenv("PYTHONPATH", str(package))
 
     def python(self, block: Block) -> None:
         code = compile("\n" * block.line + block.text, str(ROOT / block.page), "exec")
@@ -157,24 +161,6 @@ class Reader:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
         return path
-
-    def _install(self, package: Path, project: dict[str, Any]) -> None:
-        """Do what ``pip install --editable`` does, as far as Python's import system sees it."""
-        name = project["name"].replace("-", "_")
-        info = package / f"{name}-{project['version']}.dist-info"
-        info.mkdir()
-        info.joinpath("METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-        )
-        groups = project["entry-points"]
-        info.joinpath("entry_points.txt").write_text(
-            "".join(
-                f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in entries.items())
-                for group, entries in groups.items()
-            )
-        )
-        self._monkeypatch.syspath_prepend(str(package))
-        self._monkeypatch.setenv("PYTHONPATH", str(package))
 
 
 def shows(output: str, line: str) -> bool:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
-import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyiceberg.catalog import load_catalog
+from sample_packages import install_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SAMPLES = Path(__file__).parents[1] / "plugins"
+    from pathlib import Path
 
 CONFIG = """
 catalog_config: {{type: {catalog}, room: lake}}
@@ -61,16 +58,8 @@ def webhook() -> Iterator[Any]:
 def site(tmp_path: Path) -> Path:
     """A folder with both sample packages, as an installer leaves them."""
     folder = tmp_path / "site"
-    folder.mkdir()
     for package in ("acme_lake", "acme_watch"):
-        project = tomllib.loads((SAMPLES / package / "pyproject.toml").read_text())["project"]
-        shutil.copy(SAMPLES / package / f"{package}.py", folder)
-        info = folder / f"{package}-{project['version']}.dist-info"
-        info.mkdir()
-        name, version = project["name"], project["version"]
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[floe_ingest]\n{package} = {package}\n")
-        (info / "RECORD").write_text("")
+        install_sample(package, folder)
     return folder
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import BaseModel
+from sample_packages import install_module
 
 import floe_ingest
 from floe_ingest import BulkScan, DltIngestionConfig, SourceRequest, SourceType, hookimpl
@@ -198,7 +199,7 @@ def floe_ingest_build_source(request):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("ways", [("query", "rows"), ("failing", "query"), ("asleep", "rows")])
 def test_an_interrupt_ends_all(ways: tuple[str, ...], number: signal.Signals, tmp_path: Path) -> None:
-    _install(tmp_path, "busyplugin", BUSY)
+    install_module("busyplugin", BUSY, tmp_path)
     sources = "".join(
         f"  - {{name: s{way}, source_type: busy, destination_table: raw.{way}, "
         f"source_config: {{way: {way}}}}}\n"
@@ -230,15 +231,6 @@ def test_an_interrupt_ends_all(ways: tuple[str, ...], number: signal.Signals, tm
     assert out == ""
     assert err.splitlines()[-1].startswith("Interrupted. Tables are as they were")
     assert "Traceback" not in err
-
-
-def _install(site: Path, name: str, code: str) -> None:
-    """Make a one-module distribution with an entry point."""
-    info = site / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (site / f"{name}.py").write_text(code, encoding="utf-8")
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(f"[floe_ingest]\n{name} = {name}\n", encoding="utf-8")
 
 
 def test_libraries_are_imported_before_there_are_threads(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-import tomllib
 import types
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import BaseModel
+from sample_packages import GROUP, SAMPLES, install_sample
+from sample_packages import write_dist_info as write_groups
 from structlog.testing import capture_logs
 
 from floe_ingest.errors import (
@@ -29,10 +29,10 @@ from floe_ingest_hookspecs import Requirement, SourceType, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     Install = Callable[..., Path]
 
-SAMPLES = Path(__file__).parents[1] / "plugins"
 BUILT_IN = ("filesystem", "iceberg_catalogs", "rest_api", "sql_database")
 
 
@@ -50,14 +50,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         folder = tmp_path / site
         folder.mkdir(exist_ok=True)
         for package in packages:
-            project = tomllib.loads((SAMPLES / package / "pyproject.toml").read_text())["project"]
-            shutil.copy(SAMPLES / package / f"{package}.py", folder)
-            write_dist_info(
-                folder,
-                name or project["name"],
-                version or project["version"],
-                project["entry-points"]["floe_ingest"],
-            )
+            install_sample(package, folder, name=name, version=version)
             modules.add(package)
         monkeypatch.syspath_prepend(folder)
         return folder
@@ -68,13 +61,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 
 def write_dist_info(folder: Path, name: str, version: str, entry_points: dict[str, str]) -> Path:
-    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    lines = "".join(f"{key} = {value}\n" for key, value in entry_points.items())
-    (info / "entry_points.txt").write_text(f"[floe_ingest]\n{lines}")
-    (info / "RECORD").write_text("")
-    return info
+    return write_groups(folder, name, version, {GROUP: entry_points})
 
 
 def brings(*names: str) -> object:

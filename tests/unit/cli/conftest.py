@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from sample_packages import install_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,15 +57,8 @@ def make_plugin(tmp_path: Path) -> Callable[..., Path]:
     """A function that installs a one-module distribution and returns the folder for PYTHONPATH."""
 
     def make(name: str, code: str, *, version: str = "1.2.3") -> Path:
-        site = tmp_path / "site"
-        info = site / f"{name}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (site / f"{name}.py").write_text(code, encoding="utf-8")
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        (info / "METADATA").write_text(metadata, encoding="utf-8")
-        (info / "entry_points.txt").write_text(f"[floe_ingest]\n{name} = {name}\n", encoding="utf-8")
-        (info / "RECORD").write_text(f"{name}.py,,\n{info.name}/METADATA,,\n", encoding="utf-8")
-        return site
+        install_module(name, code, tmp_path / "site", version=version)
+        return tmp_path / "site"
 
     return make
 
