@@ -137,12 +137,20 @@ class PluginConflictError(PluginError):
 
 
 class PluginHookError(PluginError):
-    """An exception inside a hook. The cause is chained."""
+    """An exception inside a hook. The cause is chained.
 
-    def __init__(self, plugin: str, hook: str, error: BaseException) -> None:
+    Arguments:
+        plugin: its name.
+        hook: the hook that failed.
+        error: what it raised.
+        described: the plugin as messages name it, with its distribution and version.
+    """
+
+    def __init__(self, plugin: str, hook: str, error: BaseException, described: str | None = None) -> None:
         self.plugin = plugin
         self.hook = hook
-        super().__init__(f"Plugin {plugin!r} failed in {hook}: {type(error).__name__}: {error}")
+        named = described or repr(plugin)
+        super().__init__(f"Plugin {named} failed in {hook}: {type(error).__name__}: {error}")
 
 
 class NotStartedError(IngestionError, RuntimeError):

@@ -50,14 +50,15 @@ def sources(name: str | None, as_json: bool) -> ExitCode:
 @json_option
 @global_options()
 def plugins(as_json: bool) -> ExitCode:
-    """List the installed plugins with their hooks; those that failed to load with the cause."""
-    rows = plugin_rows(_plugins())
+    """List the installed plugins with their hooks; what did not load, or is claimed twice, with the cause."""
+    loaded = _plugins()
+    rows, conflicts = plugin_rows(loaded), dict(loaded.conflicts())
     if as_json:
-        write_json({"plugins": rows})
+        write_json({"plugins": rows, "conflicts": conflicts})
     else:
         from floe_ingest.cli import render
 
-        render.show_plugins(rows)
+        render.show_plugins(rows, list(conflicts.values()))
     return ExitCode.DONE
 
 

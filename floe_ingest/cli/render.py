@@ -289,8 +289,8 @@ def _origin(distribution: str | None, version: str | None, plugin: str) -> str:
     return f"{distribution} {version or ''}".rstrip() if distribution else plugin
 
 
-def show_plugins(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the plugins, then the cause for each that failed to load."""
+def show_plugins(rows: Sequence[Mapping[str, Any]], conflicts: Sequence[str] = ()) -> None:
+    """Print the plugins, then the cause for each that failed to load, then what several of them claim."""
     if not rows:
         _show(Text("No plugin is installed, or FLOE_INGEST_PLUGINS leaves none."))
         return
@@ -304,5 +304,6 @@ def show_plugins(rows: Sequence[Mapping[str, Any]]) -> None:
             "\n".join(row["source_types"]),
             "\n".join(hook.removeprefix("floe_ingest_") for hook in row["hooks"]),
         )
-    failed = [Text(f"{row['name']}: {row['error']}", style="red") for row in rows if row["error"] is not None]
-    _show(Group(table, *([Text(), *failed] if failed else [])))
+    failed = [f"{row['name']}: {row['error']}" for row in rows if row["error"] is not None]
+    wrong = [Text(line, style="red") for line in (*failed, *conflicts)]
+    _show(Group(table, *([Text(), *wrong] if wrong else [])))

@@ -8,7 +8,12 @@ from floe_ingest.config.catalog import read_catalog
 from floe_ingest.config.fields import RESOURCE
 from floe_ingest.config.locations import Finding, Location, show_location
 from floe_ingest.config.source_settings import validate_settings
-from floe_ingest.errors import ConfigProblem, InvalidConfigError, SourceConfigurationError
+from floe_ingest.errors import (
+    ConfigProblem,
+    InvalidConfigError,
+    PluginConflictError,
+    SourceConfigurationError,
+)
 from floe_ingest_hookspecs import SourceRequest
 
 if TYPE_CHECKING:
@@ -175,7 +180,7 @@ def _registered(
 ) -> tuple[RegisteredType | None, list[Finding]]:
     try:
         return plugins.source_type(name), []
-    except SourceConfigurationError as error:
+    except (SourceConfigurationError, PluginConflictError) as error:
         return None, [Finding((*location, "source_type"), str(error))]
 
 

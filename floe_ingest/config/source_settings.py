@@ -93,7 +93,7 @@ def _crash(error: Exception, registered: RegisteredType) -> PluginError:
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     kind = registered.source_type
     return PluginError(
-        f"Plugin {registered.plugin.name!r} failed while it validated a source_config of type {kind.name!r}: "
+        f"Plugin {registered.plugin} failed while it validated a source_config of type {kind.name!r}: "
         f"{type(error).__name__} in {kind.config_model.__name__}{where}. A model's validators should raise "
         f"ValueError for what is wrong in a configuration"
     )

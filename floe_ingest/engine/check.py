@@ -119,15 +119,17 @@ def probe(request: SourceRequest, plugins: Plugins) -> SourceCheck | None:
     """Call the probe of a source, and wait no longer than a probe may take.
 
     Raises:
-        SourceConnectionError: it has not ended in time.
+        SourceConnectionError: it has not ended in time; names the plugin.
         IngestionError: what the probe itself raised.
     """
     try:
         return within(PROBE_SECONDS, lambda: plugins.check_source(request))
     except OutOfTimeError as error:
+        plugin = plugins.source_type(request.source_type).plugin
         raise SourceConnectionError(
             f"The probe of source {request.name!r} has not ended within {PROBE_SECONDS:g} seconds. Something "
-            f"that it asks does not answer: a server, a folder on the network, a name server."
+            f"that it asks does not answer: a server, a folder on the network, a name server. It is "
+            f"floe_ingest_check_source of plugin {plugin}."
         ) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from floe_ingest.engine.resources import (
     loaded_resources,
     merges,
 )
-from floe_ingest.errors import SchemaError
+from floe_ingest.errors import PluginError, SchemaError
 from floe_ingest.redaction import guard_logger, redacted_traceback
 from floe_ingest.telemetry import Events, metrics, span
 from floe_ingest_hookspecs import ErrorCategory, SourceResult, TableResult
@@ -322,6 +323,8 @@ class _Attempt:
             pipeline.refresh = "drop_data" if self._job.context.full_refresh else None
             try:
                 self._remember(pipeline, pipeline.run(source))
+            except SystemExit as error:
+                raise self._exit(error) from error
             except Exception as error:
                 refused = violation(error)
                 if refused is None and not any(isinstance(cause, SchemaError) for cause in chain(error)):
@@ -332,6 +335,19 @@ class _Attempt:
                 if refused is None:
                     raise
                 raise refused from error
+
+    def _exit(self, error: SystemExit) -> BaseException:
+        """Return what becomes of an exit: in the thread of a source, the code of that source asked for it.
+
+        It would end the run of all sources, and by exit(0) as if all were loaded.
+        """
+        if threading.current_thread() is threading.main_thread():
+            return error  # here it may be the answer of a program to a signal
+        plugin = self._job.plugins.source_type(self._job.request.source_type).plugin
+        return PluginError(
+            f"Plugin {plugin}: its source ended by SystemExit ({error.code!r}). A source that cannot go on "
+            "raises an exception that says why"
+        )
 
     def locate(self, error: Exception, told: LoadError) -> LoadError:
         """Add which resource failed, and after how many rows."""
@@ -399,10 +415,10 @@ class _Attempt:
         job = self._job
         build = job.handed.build
         built = build() if build is not None else job.plugins.build_source(job.request)
-        source = as_source(built, job.request.name, job.request.source_type)
+        registered = job.plugins.source_type(job.request.source_type)
+        source = as_source(built, job.request.name, registered.plugin)
         check_tables(source, job.config, job.destination)
-        capabilities = job.plugins.source_type(job.request.source_type).source_type.capabilities
-        bulk = build is None and "bulk" in capabilities
+        bulk = build is None and "bulk" in registered.source_type.capabilities
         aim(
             source,
             job.config,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from floe_ingest.config import ResourceConfig, SourceConfig
     from floe_ingest.engine.bulk import BulkLanding
+    from floe_ingest.plugins import PluginInfo
     from floe_ingest_hookspecs import Cursor
 
     Landing = Callable[[str, DltResource, Contract, Cursor | None], BulkLanding]
@@ -49,8 +50,13 @@ class Destination:
         return self.pattern.replace(_PLACEHOLDER, resource)
 
 
-def as_source(built: Any, name: str, type_name: str) -> DltSource:
+def as_source(built: Any, name: str, plugin: PluginInfo | str) -> DltSource:
     """Return what a ``build_source`` hook gave as one dlt source.
+
+    Arguments:
+        built: what it gave.
+        name: of the source.
+        plugin: whose hook that was.
 
     Raises:
         PluginLoadError: it is neither a source, a resource nor a list of resources.
@@ -63,8 +69,8 @@ def as_source(built: Any, name: str, type_name: str) -> DltSource:
     resources = list(built) if isinstance(built, list | tuple) else [built]
     if not resources or not all(isinstance(resource, DltResource) for resource in resources):
         raise PluginLoadError(
-            f"The plugin of source type {type_name!r} built {type(built).__name__} for source {name!r}. "
-            f"floe_ingest_build_source must return a dlt source, a resource or a list of resources."
+            f"Plugin {plugin}: floe_ingest_build_source returned an object of type {type(built).__name__} "
+            f"for source {name!r}; it must return a dlt source, a resource or a list of resources."
         )
     return DltSource(Schema(_schema_name(name)), name, resources)
 

@@ -22,7 +22,6 @@ from floe_ingest.config.environment import expand
 from floe_ingest.config.secrets import secret_leaves, secrets_in
 from floe_ingest.dataplane.connection import share_of_memory
 from floe_ingest.destination.catalogs import catalogs_in_use
-from floe_ingest.engine.categories import categorize, describe
 from floe_ingest.engine.check import probe as probe_source
 from floe_ingest.engine.check import told_missing
 from floe_ingest.engine.cursors import within_range
@@ -235,7 +234,8 @@ def _choose(config: DltIngestionConfig, names: Sequence[str] | None) -> list[Sou
 def probe_all(prepared: Prepared, plugins: Plugins) -> None:
     """Find what is wrong in the configuration of any source before the first byte moves.
 
-    A source that cannot be reached just now is left to its load, which tries more than once.
+    A source that cannot be reached just now is left to its load, which tries more than once. So is one whose
+    plugin fails in the probe: that says nothing of what was configured, and nothing of the other sources.
 
     Raises:
         ConfigurationError: of the first source that has one.
@@ -243,11 +243,16 @@ def probe_all(prepared: Prepared, plugins: Plugins) -> None:
 
     import_libraries()
 
-    def probe(request: SourceRequest) -> ConfigurationError | PluginError | None:
+    def probe(request: SourceRequest) -> ConfigurationError | None:
         try:
             found = probe_source(request, plugins)
-        except (ConfigurationError, PluginError) as error:
+        except ConfigurationError as error:
             return error
+        except PluginError as error:
+            log.warning(
+                "a probe failed; the source is loaded without it", source=request.name, error=str(error)
+            )
+            return None
         except Exception as error:  # noqa: BLE001 (the load will meet it, and tell)
             trace.debug("probe of %s failed\n%s", request.name, redacted_traceback(error))
             return None
@@ -355,11 +360,5 @@ def _load(run: _Run, source: PreparedSource) -> SourceResult:
 
 
 def _enriched(result: SourceResult, context: RunContext, plugins: Plugins) -> SourceResult:
-    try:
-        extra: dict[str, Any] = plugins.enrich_result(context, result)
-    except PluginError as error:
-        # The tables are committed by now: a failing extra must not make them look unloaded.
-        told = describe(error, categorize(error, plugins, context))
-        log.warning("result could not be enriched", source=result.name, error=told.message)
-        return result
+    extra = plugins.enrich_result(context, result)
     return replace(result, extra=extra) if extra else result

@@ -80,11 +80,13 @@ def _candidates() -> tuple[Candidate, ...]:
     last and can be overruled.
     """
     known: dict[int, tuple[str, str]] = {}
+    warned: set[str] = set()
     rows: dict[tuple[str, str, str, str], metadata.EntryPoint] = {}
     for entry_point in metadata.entry_points(group=PROJECT):
         dist = entry_point.dist
         if id(dist) not in known:
             known[id(dist)] = _name_and_version(dist)
+            _warn_of_versions(*known[id(dist)], warned)
         rows.setdefault((*known[id(dist)], entry_point.name, entry_point.value), entry_point)
 
     def order(row: tuple[str, str, str, str]) -> tuple[bool, str, str, str]:
@@ -107,6 +109,26 @@ def _name_and_version(dist: metadata.Distribution | None) -> tuple[str, str]:
     names = dist.metadata.get_all("Name", ["unknown distribution"])
     versions = dist.metadata.get_all("Version", ["unknown version"])
     return str(names[0]), str(versions[0])
+
+
+def _warn_of_versions(name: str, version: str, warned: set[str]) -> None:
+    """Log one warning for a distribution of which several versions are installed.
+
+    Python imports the modules that it finds first, and which those are is an accident: of the order of
+    folders on the path, or of an upgrade that ended halfway.
+    """
+    if _comparable(name) in warned:
+        return
+    warned.add(_comparable(name))
+    found = {str(dist.version): str(dist.locate_file("")) for dist in metadata.distributions(name=name)}
+    if len(found) > 1:
+        structlog.get_logger(__name__).warning(
+            "plugin_installed_twice",
+            distribution=name,
+            version=version,
+            installed=", ".join(f"{each} in {folder}" for each, folder in sorted(found.items())),
+            advice=f"{version} is taken; run `pip uninstall {name}` until none is left, and install it again",
+        )
 
 
 def _first_free(names: Iterable[str], taken: set[str]) -> str:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from floe_ingest.errors import IngestionError, PluginHookError, PluginLoadError
-from floe_ingest.plugins.info import cause, did_you_mean, nearest
+from floe_ingest.plugins.info import cause, did_you_mean, nearest, told
 from floe_ingest.plugins.results import problem_with
+from floe_ingest.plugins.slow import watched
 from floe_ingest.redaction import redact
 from floe_ingest_hookspecs import PROJECT, hookimpl, specs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pluggy
     from pluggy import HookimplOpts
@@ -32,9 +33,13 @@ HOOKS: tuple[str, ...] = tuple(
 )
 """Every hook of the contract, in the order in which it is written."""
 
-_MAY_NOT_FAIL = ("floe_ingest_categorize_error", "floe_ingest_after_run")
+_MAY_NOT_FAIL = ("floe_ingest_categorize_error", "floe_ingest_enrich_result", "floe_ingest_after_run")
 """Hooks around something more important, an error at hand or tables already committed: a failure in one
 is logged, and the other plugins are still called."""
+
+_STOPS_ALL = ("floe_ingest_destination_config", "floe_ingest_before_run")
+"""Hooks whose failure stops a run, whichever plugin it is: into which catalog a run writes must not depend
+on who failed, and a plugin may forbid a run."""
 
 
 def nearest_hook(name: str) -> str | None:
@@ -162,14 +167,15 @@ def _guarded(function: Callable[..., Any], info: PluginInfo, hook: str) -> Calla
     @functools.wraps(function)
     def attributed(*args: Any, **kwargs: Any) -> Any:
         try:
-            result = function(*args, **kwargs)
+            with watched(info, hook):
+                result = function(*args, **kwargs)
         except IngestionError as error:
             note = f"Raised by plugin {info} in {hook}"
             if note not in getattr(error, "__notes__", ()):  # one error object may be raised by many tries
                 error.add_note(note)
             raise
-        except Exception as error:
-            raise _hook_error(info.name, hook, error) from error
+        except (Exception, SystemExit) as error:  # a plugin may not end the process, least of all by exit(0)
+            raise _hook_error([info], hook, error) from error
         problem = problem_with(hook, result)
         if problem is not None:
             raise PluginLoadError(f"Plugin {info}: {hook} returned {problem}")
@@ -180,7 +186,7 @@ def _guarded(function: Callable[..., Any], info: PluginInfo, hook: str) -> Calla
         try:
             return attributed(*args, **kwargs)
         except IngestionError as error:
-            warn_of_failure(info.name, hook, error)
+            warn_of_failure(info, hook, error)
             return None
 
     return logged if hook in _MAY_NOT_FAIL else attributed
@@ -210,30 +216,52 @@ def call_hook(caller: pluggy.HookCaller, **arguments: object) -> Any:
         PluginHookError: another exception, with its cause.
         PluginLoadError: a result that the contract does not know.
     """
-    implementations = caller.get_hookimpls()
-    wrappers = " or ".join(i.plugin_name for i in implementations if i.wrapper or i.hookwrapper)
+    wrappers = [
+        each.plugin.info
+        for each in caller.get_hookimpls()
+        if isinstance(each.plugin, GuardedPlugin) and (each.wrapper or each.hookwrapper)
+    ]
     try:
         result = caller(**arguments)
     except IngestionError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _hook_error(wrappers, caller.name, error) from error
     first_result_only = caller.spec is not None and caller.spec.opts["firstresult"]
     if wrappers:
         for item in [result] if first_result_only else result:
             problem = problem_with(caller.name, item)
             if problem is not None:
-                raise PluginLoadError(f"The wrapper of {caller.name} in plugin {wrappers} returned {problem}")
+                raise PluginLoadError(
+                    f"The wrapper of {caller.name} in plugin {_either(wrappers)} returned {problem}"
+                )
     return result
 
 
-def _hook_error(plugin: str, hook: str, error: Exception) -> PluginHookError:
+def _either(infos: Sequence[PluginInfo]) -> str:
+    """Return the plugins of which one did something."""
+    return " or ".join(map(str, infos))
+
+
+def _hook_error(infos: Sequence[PluginInfo], hook: str, error: BaseException) -> PluginHookError:
     """Return the error of a failed hook; what a library says of a bad URL may repeat its password."""
-    failure = PluginHookError(plugin, hook, error)
+    names = " or ".join(info.name for info in infos)
+    failure = PluginHookError(names, hook, error, _either(infos))
     failure.args = (redact(str(failure)),)
+    if hook in _STOPS_ALL:
+        failure.add_note(
+            "Tell its author. FLOE_INGEST_PLUGINS can name the plugins that may load, without it"
+        )
     return failure
 
 
-def warn_of_failure(plugin: str, hook: str, error: BaseException) -> None:
-    """Log one warning for a failure in a hook that must not stop anything."""
-    structlog.get_logger(__name__).warning("plugin_hook_failed", plugin=plugin, hook=hook, cause=cause(error))
+def warn_of_failure(info: PluginInfo | None, hook: str, error: BaseException) -> None:
+    """Log one warning for a failure in a hook that must not stop anything.
+
+    Arguments:
+        info: of the plugin; None for a hook wrapper, whose error names it.
+        hook: that failed.
+        error: what came out of it.
+    """
+    plugin = told(info) if info is not None else {"plugin": "hook wrapper"}
+    structlog.get_logger(__name__).warning("plugin_hook_failed", **plugin, hook=hook, cause=cause(error))

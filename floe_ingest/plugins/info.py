@@ -27,7 +27,8 @@ class PluginInfo:
         entry_point: the entry point's value, such as ``acme_dns.plugin``; None as above.
         hooks: full names of the hooks that it implements.
         source_types: names of the source types that it declares.
-        error: why it could not be imported, or why its source types could not be had; None if all is well.
+        error: why it did not load (its import failed, or it does not keep the contract), or why its source
+            types could not be had; None if all is well.
     """
 
     name: str
@@ -50,6 +51,16 @@ class RegisteredType:
 
     source_type: SourceType
     plugin: PluginInfo
+
+
+def told(info: PluginInfo) -> dict[str, str | None]:
+    """Return what an event in the log says of a plugin."""
+    return {
+        "plugin": info.name,
+        "distribution": info.distribution,
+        "version": info.version,
+        "entry_point": info.entry_point,
+    }
 
 
 def listed(words: Iterable[str]) -> str:

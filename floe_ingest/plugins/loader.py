@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pluggy
 import structlog
 
 from floe_ingest.errors import IngestionError, PluginConflictError, PluginLoadError
 from floe_ingest.plugins.guard import HOOKS, GuardedPlugin, call_hook, nearest_hook
-from floe_ingest.plugins.info import PluginInfo, RegisteredType, cause, listed
+from floe_ingest.plugins.info import PluginInfo, RegisteredType, cause, listed, told
+from floe_ingest.plugins.slow import watched
 from floe_ingest.redaction import redact
 from floe_ingest_hookspecs import PROJECT, SourceType, specs
 
@@ -24,29 +25,40 @@ _TYPES_HOOK = "floe_ingest_source_types"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A manager whose plugins keep the contract, and what they bring."""
+    """A manager whose plugins keep the contract, and what they bring.
+
+    Arguments:
+        manager: where they are registered.
+        infos: of every plugin, also of those that did not load.
+        guarded: the plugins that are registered.
+        types: the source types that one plugin claims.
+        conflicts: for each source type that several plugins claim, the message about it.
+    """
 
     manager: pluggy.PluginManager
     infos: Mapping[str, PluginInfo]
     guarded: Mapping[str, GuardedPlugin]
     types: Mapping[str, RegisteredType]
+    conflicts: Mapping[str, str]
 
 
 def load(candidates: Iterable[Candidate], extra: Mapping[str, object]) -> Loaded:
     """Import ``candidates``, register them and then ``extra``, and collect the source types.
 
+    A candidate that cannot be imported or breaks the contract is left out, with a warning: the others have
+    nothing to do with it.
+
     Raises:
-        PluginLoadError: a plugin breaks the contract.
-        PluginConflictError: two plugins claim one source type, or one name.
+        PluginLoadError: a plugin of ``extra`` breaks the contract.
+        PluginConflictError: ``extra`` claims a name that is taken.
     """
     loader = _Loader()
     for candidate in candidates:
         loader.import_and_register(candidate)
     for name, plugin in extra.items():
         loader.register_extra(plugin, PluginInfo(name))
-    loader.check_pending()
-    types = loader.collect_types()
-    return Loaded(loader.manager, loader.infos, loader.guarded, types)
+    types, conflicts = loader.collect_types()
+    return Loaded(loader.manager, loader.infos, loader.guarded, types, conflicts)
 
 
 class _Loader:
@@ -59,19 +71,22 @@ class _Loader:
         self.guarded: dict[str, GuardedPlugin] = {}
 
     def import_and_register(self, candidate: Candidate) -> None:
-        """Import an entry point and register it; where it fails to import, note that and warn."""
+        """Import an entry point and register it; where that fails, note it and warn."""
         info = candidate.info
         try:
-            plugin = candidate.entry_point.load()
+            with watched(info, "import"):
+                plugin = candidate.entry_point.load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may fail to import in any way
-            self.infos[info.name] = replace(info, error=cause(error))
-            _warn("plugin_import_failed", info, cause=cause(error))
+            self._leave_out("plugin_import_failed", info, error)
             return
         earlier = self._holder_of(plugin)
         if earlier is not None:
             _warn("plugin_registered_twice", info, earlier=str(earlier))
             return
-        self._register(plugin, info)
+        try:
+            self._register(plugin, info)
+        except Exception as error:  # noqa: BLE001 - looking at an object may run any code of its class
+            self._leave_out("plugin_refused", info, error)
 
     def register_extra(self, plugin: object, info: PluginInfo) -> None:
         """Register a plugin that the caller holds; one that an entry point brought already stays as it is."""
@@ -84,39 +99,39 @@ class _Loader:
             )
         self._register(plugin, info)
 
-    def check_pending(self) -> None:
-        """Refuse a hook that no specification has."""
-        try:
-            self.manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            guarded = cast("GuardedPlugin", error.plugin)
-            hook = next(hook for hook in guarded.obligatory if hook not in HOOKS)
-            meant = nearest_hook(hook)
-            raise PluginLoadError(
-                f"Plugin {guarded.info} implements {hook}, and there is no such hook."
-                f"{f' Did you mean {meant!r}?' if meant is not None else ''} Hooks: {listed(HOOKS)}"
-            ) from error
+    def collect_types(self) -> tuple[dict[str, RegisteredType], dict[str, str]]:
+        """Ask each plugin for its source types; a plugin that fails keeps its error, and the others go on.
 
-    def collect_types(self) -> dict[str, RegisteredType]:
-        """Ask each plugin for its source types; a plugin that fails keeps its error, and the others go on."""
+        Returns:
+            The types that one plugin claims, and messages about those that several claim.
+        """
         claims: dict[str, list[str]] = {}
         declared: dict[str, SourceType] = {}
         for name, guarded in self.guarded.items():
             for source_type in self._types_of(name, guarded):
                 claims.setdefault(source_type.name, []).append(name)
                 declared[source_type.name] = source_type
-        for type_name, names in claims.items():
-            self._refuse_conflict(type_name, names)
-        return {
+        types = {
             type_name: RegisteredType(declared[type_name], self.infos[names[0]])
             for type_name, names in sorted(claims.items())
+            if len(names) == 1
         }
+        contested = {name: names for name, names in sorted(claims.items()) if len(names) > 1}
+        return types, {name: self._conflict(name, names) for name, names in contested.items()}
+
+    def _leave_out(self, event: str, info: PluginInfo, error: BaseException) -> None:
+        """Keep why an entry point did not load, and warn."""
+        self.infos[info.name] = replace(info, error=_reason(error, info))
+        _warn(event, info, cause=_reason(error, info))
 
     def _register(self, plugin: object, info: PluginInfo) -> None:
         guarded = GuardedPlugin(plugin, info, self.manager)
+        _refuse_unknown(guarded)
         try:
             self.manager.register(guarded, info.name)
         except pluggy.PluginValidationError as error:
+            if self.manager.is_registered(guarded):  # pluggy before 1.7 registers first, and checks then
+                self.manager.unregister(guarded)
             raise PluginLoadError(guarded.explain(error)) from error
         self.guarded[info.name] = guarded
         self.infos[info.name] = replace(info, hooks=guarded.hooks)
@@ -134,29 +149,41 @@ class _Loader:
         try:
             results = call_hook(self.manager.subset_hook_caller(_TYPES_HOOK, others))
         except IngestionError as error:
-            self.infos[name] = replace(self.infos[name], error=redact(str(error)))
-            _warn("plugin_source_types_failed", self.infos[name], cause=redact(str(error)))
+            self._leave_out("plugin_source_types_failed", self.infos[name], error)
             return ()
         types = tuple(source_type for result in results for source_type in result)
         self.infos[name] = replace(self.infos[name], source_types=tuple(item.name for item in types))
         return types
 
-    def _refuse_conflict(self, type_name: str, names: list[str]) -> None:
-        if len(names) == 1:
-            return
+    def _conflict(self, type_name: str, names: list[str]) -> str:
+        """Return the message about a type that several plugins claim, and warn of it."""
         claimants = " and ".join(f"plugin {self.infos[name]}" for name in names)
-        raise PluginConflictError(
+        message = (
             f"The source type {type_name!r} is claimed by {claimants}. Uninstall one of them, or let "
             "FLOE_INGEST_PLUGINS name only those that may load"
         )
+        log = structlog.get_logger(__name__)
+        log.warning("source_type_claimed_twice", source_type=type_name, cause=message)
+        return message
+
+
+def _refuse_unknown(guarded: GuardedPlugin) -> None:
+    """Refuse a hook that no specification has, as pluggy's ``check_pending`` does for all plugins at once."""
+    for hook in guarded.obligatory:
+        if hook not in HOOKS:
+            meant = nearest_hook(hook)
+            raise PluginLoadError(
+                f"Plugin {guarded.info} implements {hook}, and there is no such hook."
+                f"{f' Did you mean {meant!r}?' if meant is not None else ''} Hooks: {listed(HOOKS)}"
+            )
+
+
+def _reason(error: BaseException, info: PluginInfo) -> str:
+    """Return why a plugin is left out, to be read after its name; the contract's own errors begin by that."""
+    if not isinstance(error, IngestionError):
+        return cause(error)
+    return redact(str(error).removeprefix(f"Plugin {info}").removeprefix(":").strip())
 
 
 def _warn(event: str, info: PluginInfo, **fields: str) -> None:
-    structlog.get_logger(__name__).warning(
-        event,
-        plugin=info.name,
-        distribution=info.distribution,
-        version=info.version,
-        entry_point=info.entry_point,
-        **fields,
-    )
+    structlog.get_logger(__name__).warning(event, **told(info), **fields)

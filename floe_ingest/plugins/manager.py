@@ -21,6 +21,7 @@ from floe_ingest.errors import (
     ConfigurationError,
     IngestionError,
     MissingPackageError,
+    PluginConflictError,
     PluginLoadError,
     SourceConfigurationError,
 )
@@ -56,8 +57,9 @@ def load_plugins(
 ) -> Plugins:
     """Load plugins into a fresh manager.
 
-    An entry point that fails to import, or whose source types cannot be had, is logged as one warning and
-    does not stop the others; see ``PluginInfo.error``.
+    An entry point that fails to import, that breaks the contract (a misspelt hook, a wrong argument, no
+    marker) or whose source types cannot be had is logged as one warning and does not stop the others; see
+    ``PluginInfo.error``. So is a source type that two plugins claim; see ``Plugins.conflicts``.
 
     Arguments:
         allow: entry points that may load, by their own name or their distribution's. None asks the
@@ -66,8 +68,8 @@ def load_plugins(
         extra: plugins to register besides, by name: modules or instances, as in tests and notebooks.
 
     Raises:
-        PluginLoadError: a plugin does not keep the contract (a misspelt hook, a wrong argument, no marker).
-        PluginConflictError: two plugins claim one source type, or ``extra`` a name that is taken.
+        PluginLoadError: a plugin of ``extra`` breaks the contract.
+        PluginConflictError: ``extra`` claims a name that is taken.
         TypeError: ``allow`` is one text instead of a collection of names.
     """
     discovery = discover(allow) if entry_points else Discovery()
@@ -92,23 +94,33 @@ class Plugins:
         self._left_out = left_out
 
     def infos(self) -> tuple[PluginInfo, ...]:
-        """Return every plugin in the order of loading, also those that failed to import."""
+        """Return every plugin in the order of loading, also those that did not load."""
         return tuple(self._loaded.infos.values())
 
     def source_types(self) -> Mapping[str, RegisteredType]:
         """Return the source types by name, sorted; the mapping cannot be changed."""
         return MappingProxyType(dict(self._loaded.types))
 
+    def conflicts(self) -> Mapping[str, str]:
+        """Return the source types that several plugins claim, each with a message that names them.
+
+        None of them can be used: what is loaded must not depend on which plugin was found first.
+        """
+        return MappingProxyType(dict(self._loaded.conflicts))
+
     def source_type(self, name: str) -> RegisteredType:
         """Return one source type.
 
         Raises:
+            PluginConflictError: several plugins claim it.
             SourceConfigurationError: no plugin declares it. Names the nearest type, and the plugins that
                 could have brought it but did not load.
         """
         types = self._loaded.types
         if name in types:
             return types[name]
+        if name in self._loaded.conflicts:
+            raise PluginConflictError(self._loaded.conflicts[name])
         raise SourceConfigurationError(
             f"There is no source type {name!r}.{did_you_mean(name, types.keys())} "
             f"Known types: {listed(types)}{self._hints()}"
@@ -190,13 +202,17 @@ class Plugins:
     def enrich_result(self, context: RunContext, result: SourceResult) -> dict[str, Any]:
         """Return the extra facts of all plugins, merged in the order of their calls: the later one wins.
 
-        Raises:
-            PluginLoadError: a plugin returned something else than a mapping of JSON-like values.
-            PluginHookError: the hook failed.
+        A plugin that fails here, or returns something else than a mapping of JSON-like values, is logged and
+        adds nothing: the tables are committed by now.
         """
+        hook = self.manager.hook.floe_ingest_enrich_result
         facts: dict[str, Any] = {}
-        for given in call_hook(self.manager.hook.floe_ingest_enrich_result, context=context, result=result):
-            facts.update(given)
+        try:
+            for given in call_hook(hook, context=context, result=result):
+                facts.update(given)
+        except IngestionError as failure:  # a hook wrapper; implementations are logged one by one
+            warn_of_failure(None, hook.name, failure)
+            return {}
         return facts
 
     def categorize_error(self, error: BaseException, context: RunContext) -> ErrorCategory | None:
@@ -209,7 +225,7 @@ class Plugins:
         try:
             category: ErrorCategory | None = call_hook(hook, error=error, context=context)
         except IngestionError as failure:  # a hook wrapper; implementations are logged one by one
-            warn_of_failure("hook wrapper", hook.name, failure)
+            warn_of_failure(None, hook.name, failure)
             return None
         return category
 
@@ -227,7 +243,7 @@ class Plugins:
         try:
             call_hook(hook, context=context, result=result)
         except IngestionError as failure:  # a hook wrapper; implementations are logged one by one
-            warn_of_failure("hook wrapper", hook.name, failure)
+            warn_of_failure(None, hook.name, failure)
 
     def build_definitions(self, orchestrator: str, request: DefinitionsRequest) -> Any:
         """Return an orchestrator's definitions, from the first plugin that knows it.

@@ -150,4 +150,4 @@ def count_items(source: Any) -> int:
     """Return how many items (rows, batches, scans) a source's resources yield."""
     from floe_ingest.engine.resources import as_source
 
-    return sum(1 for _ in as_source(source, "tested", "tested"))
+    return sum(1 for _ in as_source(source, "tested", "under test"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 
@@ -94,7 +97,7 @@ CALLS: dict[str, Callable[[Plugins], Any]] = {
     "categorize_error": lambda plugins: plugins.categorize_error(OSError("disk"), CONTEXT),
     "after_run": lambda plugins: plugins.after_run(CONTEXT, RUN_RESULT),
 }
-LOGGING = ("categorize_error", "after_run")
+LOGGING = ("categorize_error", "enrich_result", "after_run")
 STOPPING = tuple(hook for hook in CALLS if hook not in LOGGING)
 
 
@@ -153,12 +156,51 @@ class TestErrors:
             steady=plugin(**{hook: lambda: called.append("steady")}), faulty=plugin(**{hook: raising(error)})
         )
         with capture_logs() as logs:
-            assert CALLS[hook](plugins) is None
+            assert not CALLS[hook](plugins)
         assert called == ["steady"]
         assert [(log["event"], log["plugin"], log["hook"]) for log in logs] == [
             ("plugin_hook_failed", "faulty", f"floe_ingest_{hook}")
         ]
         assert str(error) in logs[0]["cause"]
+
+
+class TestSlow:
+    @pytest.mark.parametrize("hook", CALLS)
+    def test_a_hook_that_is_waited_for_is_named_once(
+        self, hook: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("floe_ingest.plugins.slow.SLOW_SECONDS", 0.05)
+        told = threading.Event()
+
+        def wait_until_told() -> Any:
+            assert told.wait(60)
+            raise SourceConnectionError("enough")
+
+        def tell(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+            events.append(dict(event))
+            told.set()
+            return event
+
+        events: list[dict[str, Any]] = []
+        structlog.configure(processors=[tell, structlog.processors.JSONRenderer()])
+        try:
+            plugins = load(mine=declaring("mine", **{hook: wait_until_told}))
+            with contextlib.suppress(SourceConnectionError):
+                CALLS[hook](plugins)
+        finally:
+            structlog.reset_defaults()
+        slow = [event for event in events if event["event"] == "plugin_is_slow"]
+        assert [(event["plugin"], event["waiting_for"]) for event in slow] == [
+            ("mine", f"floe_ingest_{hook}")
+        ]
+
+    def test_one_that_is_quick_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("floe_ingest.plugins.slow.SLOW_SECONDS", 3600)
+        threads = threading.active_count()
+        with capture_logs() as logs:
+            load(mine=plugin(before_run=lambda: None)).before_run(CONTEXT)
+        assert logs == []
+        assert threading.active_count() == threads
 
 
 class TestResults:
@@ -170,10 +212,6 @@ class TestResults:
             ("destination_config", ["uri"], "returned an object of type list; it must return a mapping"),
             ("destination_config", {"port": 8181}, "an object of type int for the property 'port'"),
             ("destination_config", {1: "a"}, "a mapping with the key 1; every key must be text"),
-            ("enrich_result", [1], "returned an object of type list; it must return a mapping"),
-            ("enrich_result", {"at": datetime(2026, 1, 1, tzinfo=UTC)}, "type datetime for 'at', which JSON"),
-            ("enrich_result", {"cost": float("nan")}, "type float for 'cost', which JSON cannot hold"),
-            ("enrich_result", {1: "a"}, "a mapping with the key 1; every key must be text"),
         ],
     )
     def test_a_wrong_result_names_plugin_and_hook(self, hook: str, result: Any, problem: str) -> None:
@@ -182,6 +220,25 @@ class TestResults:
             CALLS[hook](plugins)
         assert str(raised.value).startswith(f"Plugin 'mine' (registered by the caller): floe_ingest_{hook} ")
         assert problem in str(raised.value)
+
+    @pytest.mark.parametrize(
+        ("result", "problem"),
+        [
+            ([1], "returned an object of type list; it must return a mapping"),
+            ({"at": datetime(2026, 1, 1, tzinfo=UTC)}, "type datetime for 'at', which JSON"),
+            ({"cost": float("nan")}, "type float for 'cost', which JSON cannot hold"),
+            ({1: "a"}, "a mapping with the key 1; every key must be text"),
+        ],
+    )
+    def test_wrong_facts_are_logged_and_those_of_others_kept(self, result: Any, problem: str) -> None:
+        plugins = load(
+            steady=plugin(enrich_result=returning({"cost": 1})), mine=plugin(enrich_result=returning(result))
+        )
+        with capture_logs() as logs:
+            assert plugins.enrich_result(CONTEXT, SOURCE_RESULT) == {"cost": 1}
+        (log,) = logs
+        assert (log["plugin"], log["hook"]) == ("mine", "floe_ingest_enrich_result")
+        assert problem in log["cause"]
 
     def test_a_wrong_property_is_named_without_its_value(self) -> None:
         plugins = load(mine=plugin(destination_config=returning({"credential": b"s3cret"})))
@@ -312,16 +369,28 @@ class TestWrappers:
         )
         assert plugins.enrich_result(CONTEXT, SOURCE_RESULT) == {"inner": 1, "wrapped": True}
 
-    @pytest.mark.parametrize("hook", ["destination_config", "enrich_result"])
-    def test_a_wrong_result_of_a_wrapper_is_named(self, hook: str) -> None:
+    def test_a_wrong_result_of_a_wrapper_is_named(self) -> None:
         def wrapper() -> Wrapper:
             yield
-            return 7 if hook == "destination_config" else [7]
+            return 7
 
-        name = f"floe_ingest_{hook}"
+        name = "floe_ingest_destination_config"
         plugins = load(outer=SimpleNamespace(**{name: hookimpl(wrapper=True)(wrapper)}))
-        with pytest.raises(PluginLoadError, match=f"wrapper of {name} in plugin outer returned .* type int"):
-            CALLS[hook](plugins)
+        with pytest.raises(
+            PluginLoadError, match=f"wrapper of {name} in plugin 'outer' .* returned .* type int"
+        ):
+            plugins.destination_config(CATALOG)
+
+    def test_wrong_facts_of_a_wrapper_are_logged(self) -> None:
+        def wrapper() -> Wrapper:
+            yield
+            return [7]
+
+        name = "floe_ingest_enrich_result"
+        plugins = load(outer=SimpleNamespace(**{name: hookimpl(wrapper=True)(wrapper)}))
+        with capture_logs() as logs:
+            assert plugins.enrich_result(CONTEXT, SOURCE_RESULT) == {}
+        assert f"wrapper of {name} in plugin 'outer'" in logs[0]["cause"]
 
     def test_an_exception_of_a_wrapper_names_its_plugin(self) -> None:
         @hookimpl(wrapper=True)
@@ -345,7 +414,7 @@ class TestWrappers:
 
         plugins = load(outer=SimpleNamespace(**{f"floe_ingest_{hook}": hookimpl(wrapper=True)(wrapper)}))
         with capture_logs() as logs:
-            assert CALLS[hook](plugins) is None
+            assert not CALLS[hook](plugins)
         assert "'outer'" in logs[0]["cause"]
 
     def test_an_implementations_error_passes_a_wrapper_in_its_own_name(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,10 +22,9 @@ from floe_ingest.errors import (
     ErrorCategory,
     MissingPackageError,
     PluginConflictError,
-    PluginLoadError,
     SourceConfigurationError,
 )
-from floe_ingest.plugins import PluginInfo, RegisteredType, load_plugins
+from floe_ingest.plugins import PluginInfo, Plugins, RegisteredType, load_plugins
 from floe_ingest_hookspecs import Requirement, SourceType, hookimpl
 
 if TYPE_CHECKING:
@@ -150,8 +150,11 @@ class TestDistributions:
 
     def test_two_claims_of_one_type_name_both_distributions(self, install: Install) -> None:
         install("acme_dns", "acme_dns_fork")
+        plugins = load_plugins(allow=["acme-dns", "acme-dns-fork"])
+        assert list(plugins.source_types()) == ["dns_zone_signed"]
         with pytest.raises(PluginConflictError) as raised:
-            load_plugins(allow=["acme-dns", "acme-dns-fork"])
+            plugins.source_type("dns_zone")
+        assert plugins.conflicts() == {"dns_zone": str(raised.value)}
         message = str(raised.value)
         assert "'dns_zone'" in message
         assert "acme-dns 1.2.0 (acme_dns)" in message
@@ -166,23 +169,44 @@ class TestDistributions:
         assert load_plugins().source_type("dns_zone").plugin.distribution == "acme-dns-fork"
 
     def test_a_misspelt_hook_names_plugin_distribution_and_nearest(self, install: Install) -> None:
-        install("acme_misspelt")
-        with pytest.raises(PluginLoadError) as raised:
-            load_plugins(allow=["misspelt"])
-        assert str(raised.value).startswith(
-            "Plugin 'misspelt' of acme-misspelt 0.1.0 (acme_misspelt) implements floe_ingest_build_sorce, "
-            "and there is no such hook. Did you mean 'floe_ingest_build_source'?"
+        install("acme_dns", "acme_misspelt")
+        problem = (
+            "implements floe_ingest_build_sorce, and there is no such hook. "
+            "Did you mean 'floe_ingest_build_source'?"
+        )
+        with pytest.raises(SourceConfigurationError) as raised:
+            self.refused("acme-misspelt", problem).source_type("absent")
+        assert f"Plugin 'misspelt' of acme-misspelt 0.1.0 (acme_misspelt) did not load: {problem}" in str(
+            raised.value
         )
 
     def test_a_wrong_argument_names_plugin_hook_and_valid_arguments(self, install: Install) -> None:
-        install("acme_wrong_argument")
-        with pytest.raises(PluginLoadError) as raised:
-            load_plugins(allow=["wrong_argument"])
-        assert str(raised.value) == (
-            "Plugin 'wrong_argument' of acme-wrong-argument 0.1.0 (acme_wrong_argument): "
+        install("acme_dns", "acme_wrong_argument")
+        plugins = self.refused(
+            "acme-wrong-argument",
             "floe_ingest_build_source has no argument 'requests'. Did you mean 'request'? "
-            "Valid arguments: request"
+            "Valid arguments: request",
         )
+        assert [name for name, _ in plugins.manager.list_name_plugin()] == ["dns"]
+
+    def refused(self, distribution: str, problem: str) -> Plugins:
+        """Load acme-dns and another, and check that the other is left out, for this reason."""
+        with capture_logs() as logs:
+            plugins = load_plugins(allow=["acme-dns", distribution])
+        (log,) = logs
+        assert (log["event"], log["distribution"]) == ("plugin_refused", distribution)
+        assert log["cause"].startswith(problem)
+        assert [info.error for info in plugins.infos()] == [None, log["cause"]]
+        assert "dns_zone" in plugins.source_types()
+        return plugins
+
+    def test_an_object_that_cannot_be_looked_at_is_left_out(self, install: Install) -> None:
+        folder = install("acme_dns")
+        (folder / "acme_hidden.py").write_text(
+            "class Hidden:\n    def __dir__(self):\n        raise KeyError('private')\nplugin = Hidden()\n"
+        )
+        write_dist_info(folder, "acme-hidden", "1", {"hidden": "acme_hidden:plugin"})
+        self.refused("acme-hidden", "KeyError: 'private'")
 
     def test_failing_source_types_are_recorded_and_named_again(self, install: Install) -> None:
         install("acme_dns", "acme_undeclared")
@@ -202,6 +226,19 @@ class TestDistributions:
         with capture_logs() as logs:
             infos = load_plugins(allow=["acme-dns"]).infos()
         assert [(info.name, info.version) for info in infos] == [("dns", "1.2.0")]
+        (log,) = logs
+        assert (log["event"], log["distribution"], log["version"]) == (
+            "plugin_installed_twice",
+            "acme-dns",
+            "1.2.0",
+        )
+        assert re.search(r"1\.1\.0 in .*/old, 1\.2\.0 in .*/new$", log["installed"])
+
+    def test_one_version_in_two_folders_is_no_warning(self, install: Install) -> None:
+        install("acme_dns", site="old")
+        install("acme_dns", site="new")
+        with capture_logs() as logs:
+            assert len(load_plugins(allow=["acme-dns"]).infos()) == 1
         assert logs == []
 
     def test_a_renamed_distribution_left_behind_is_a_warning(self, install: Install) -> None:

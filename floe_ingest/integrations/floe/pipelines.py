@@ -199,7 +199,8 @@ def check_merge_key(built: Any, wanted: Wanted) -> None:
     from floe_ingest.engine.resources import as_source, loaded_resources
 
     config = wanted.source
-    for name, resource in loaded_resources(as_source(built, config.name, config.source_type)).items():
+    source = as_source(built, config.name, f"of source type {config.source_type!r}")
+    for name, resource in loaded_resources(source).items():
         options = config.options_for(name)
         if options.write_mode != "merge" or options.primary_key:
             continue
