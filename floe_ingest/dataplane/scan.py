@@ -175,9 +175,7 @@ def open_scan(scan: BulkScan, settings: DataPlaneSettings) -> Iterator[OpenScan]
         SchemaError: a column has a type that Iceberg does not have, or two columns have one name.
         duckdb.Error: a database or file cannot be opened, or the query is wrong.
     """
-    with connect(settings, ordered=scan.ordered) as connection:
-        for attachment in scan.attach:
-            attach(connection, attachment)
+    with _connected(scan, settings) as connection:
         result = connection.execute(f"SELECT * FROM ({scan.select}) AS scan LIMIT 0", list(scan.parameters))
         found = [(str(name), kind) for name, kind, *_ in result.description or ()]
         types = {name: scan.types.get(name) or table_type(kind, name) for name, kind in found}
@@ -200,12 +198,21 @@ def scan_batches(scan: BulkScan, settings: DataPlaneSettings | None = None) -> I
         ValueError: the query stopped on its data; with DuckDB's words.
         duckdb.Error: anything else that stopped it.
     """
-    with connect(settings or DataPlaneSettings(), ordered=scan.ordered) as connection:
-        for attachment in scan.attach:
-            attach(connection, attachment)
+    with _connected(scan, settings or DataPlaneSettings()) as connection:
         try:
             yield from connection.execute(scan.select, list(scan.parameters)).to_arrow_reader(_BATCH_ROWS)
         except Exception as error:
             if stopped_on_data(error):
                 raise ValueError(str(error)) from error
             raise
+
+
+@contextmanager
+def _connected(scan: BulkScan, settings: DataPlaneSettings) -> Iterator[DuckDBPyConnection]:
+    """Open a connection with a scan's databases and threads."""
+    with connect(settings, ordered=scan.ordered) as connection:
+        if scan.threads is not None:
+            connection.execute(f"SET threads = {scan.threads:d}")
+        for attachment in scan.attach:
+            attach(connection, attachment)
+        yield connection

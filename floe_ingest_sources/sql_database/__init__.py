@@ -35,7 +35,7 @@ def floe_ingest_build_source(request: SourceRequest) -> Any:
     database must tell which tables there are.
 
     Raises:
-        NotSupportedYetError, SourceConfigurationError, SourceConnectionError, MissingPackageError.
+        SourceConfigurationError, SourceConnectionError, MissingPackageError.
     """
     from floe_ingest_sources.sql_database.reading import build
 
@@ -47,7 +47,7 @@ def floe_ingest_check_source(request: SourceRequest) -> SourceCheck:
     """Connect, and find each table with its columns and about how many rows it has.
 
     Raises:
-        NotSupportedYetError, SourceConfigurationError, SourceConnectionError, MissingPackageError.
+        SourceConfigurationError, SourceConnectionError, MissingPackageError.
     """
     from floe_ingest_sources.sql_database.reading import check
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -66,9 +66,18 @@ class SqlDatabaseConfig(BaseModel):
         description="What reads. auto takes the quickest reader that brings every value exactly: DuckDB for "
         "SQLite and PostgreSQL, ConnectorX for MariaDB and MySQL, SQLAlchemy otherwise.",
     )
-    shards: int | None = Field(default=None, ge=1, description="Readers at once. Not supported yet.")
+    shards: Literal["auto"] | Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Connections that read a table side by side, in one view of the database. `auto`: by the "
+        "table's size and the cores, and one where it cannot be split.",
+        examples=["auto", 4],
+    )
     shard_column: str | None = Field(
-        default=None, description="The column whose ranges the shards take. Not supported yet."
+        default=None,
+        min_length=1,
+        description="The number, date or timestamp by whose ranges tables are split; the first column of the "
+        "primary key if not given.",
+        examples=["id"],
     )
     statement_timeout: int | None = Field(
         default=None,
@@ -96,6 +105,8 @@ class SqlDatabaseConfig(BaseModel):
             for name, value in (("schema", self.db_schema), ("columns", self.columns), ("where", self.where)):
                 if value is not None:
                     raise ValueError(f"{name} is for tables; write it into the query")
+        if self.shard_column is not None and self.shards is None:
+            raise ValueError("shard_column has no effect without shards; write shards: auto")
         for name, value in (("columns", self.columns), ("where", self.where)):
             self._check_per_table(name, value)
         return self

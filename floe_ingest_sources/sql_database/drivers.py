@@ -15,7 +15,7 @@ from floe_ingest_sources.sql_database.readers import arrow_type
 from floe_ingest_sources.sql_database.urls import INSTALL, TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     import pyarrow as pa
 
@@ -59,8 +59,28 @@ def chosen(backend: str, database: Database, relation: Relation) -> tuple[str, s
     return None
 
 
-def read(driver: str, database: Database, relation: Relation, batch_rows: int) -> Iterator[pa.Table]:
+def of_shards(backend: str, database: Database, relation: Relation) -> str | None:
+    """Return the driver that reads the shards of a relation; None where SQLAlchemy does.
+
+    Raises: as ``chosen``.
+    """
+    if backend != "auto":
+        found = chosen(backend, database, relation)
+        return found[0] if found else None
+    names = (name for name, (kind, _) in _SERVES.items() if kind == database.kind and _installed(name))
+    return next((name for name in names if _problem(name, database, relation) is None), None)
+
+
+def read(
+    driver: str, database: Database, relation: Relation, batch_rows: int, begin: tuple[str, ...] = ()
+) -> Generator[pa.Table]:
     """Read a relation in batches. A relation without rows gives one table without rows.
+
+    Arguments:
+        driver: from ``chosen``.
+        database, relation: what is read.
+        batch_rows: rows of a batch.
+        begin: the statements with which the transaction begins.
 
     Raises:
         SourceConnectionError: the driver failed, by an error or by a panic of its native code.
@@ -68,7 +88,7 @@ def read(driver: str, database: Database, relation: Relation, batch_rows: int) -
     """
     import pyarrow as pa
 
-    batches = {"connectorx": _connectorx, "adbc": _adbc}[driver](database, relation, batch_rows)
+    batches = {"connectorx": _connectorx, "adbc": _adbc}[driver](database, relation, batch_rows, begin)
     empty = True
     try:
         while (batch := _next(batches, driver, database, relation)) is not None:
@@ -112,7 +132,9 @@ def _next(
         ) from None
 
 
-def _connectorx(database: Database, relation: Relation, batch_rows: int) -> Generator[pa.RecordBatch]:
+def _connectorx(
+    database: Database, relation: Relation, batch_rows: int, begin: tuple[str, ...]
+) -> Generator[pa.RecordBatch]:
     import connectorx
 
     # What bounds one statement is no SELECT, which ConnectorX insists on; the session is bounded instead.
@@ -122,10 +144,10 @@ def _connectorx(database: Database, relation: Relation, batch_rows: int) -> Gene
     before = ["SET SESSION time_zone = '+00:00'", "SET SESSION TRANSACTION READ ONLY"]
     reader = connectorx.read_sql(
         _percent_encoded(url),
-        relation.sent(),
+        relation.sent(compact=True),
         return_type="arrow_stream",
         batch_size=batch_rows,
-        pre_execution_query=before + _time_limit(database, relation),
+        pre_execution_query=[*before, *_time_limit(database, relation), *begin],
     )
     yield from reader
 
@@ -144,7 +166,9 @@ def _percent_encoded(url: Any) -> str:
     return str(url.render_as_string(hide_password=False)).replace(" ", "%20")
 
 
-def _adbc(database: Database, relation: Relation, batch_rows: int) -> Generator[pa.RecordBatch]:
+def _adbc(
+    database: Database, relation: Relation, batch_rows: int, begin: tuple[str, ...]
+) -> Generator[pa.RecordBatch]:
     from adbc_driver_postgresql import dbapi
 
     query = {"connect_timeout": str(TIMEOUT_SECONDS), **database.url.query}
@@ -154,6 +178,8 @@ def _adbc(database: Database, relation: Relation, batch_rows: int) -> Generator[
         if database.statement_timeout is not None:
             cursor.execute(f"SET statement_timeout = {database.statement_timeout * 1000:d}")
         connection.commit()
+        for statement in begin:
+            cursor.execute(statement)
         cursor.execute(relation.sent())
         for batch in cursor.fetch_record_batch():
             for start in range(0, batch.num_rows, batch_rows):
@@ -184,6 +210,10 @@ def _cast(column: pa.Array, kind: Any) -> pa.Array:
     import pyarrow.compute as pc
     from pyarrow import types
 
+    if types.is_int64(column.type) and types.is_decimal(kind) and kind.scale:
+        return _from_digits(column, kind)
+    if types.is_integer(column.type) and types.is_date(kind):
+        return _each_once(column, lambda days: _cast(_written_days(days), kind))
     if not types.is_string(column.type):
         return _within_range(pc.cast(column, kind), kind)
     if types.is_time(kind):
@@ -195,6 +225,30 @@ def _cast(column: pa.Array, kind: Any) -> pa.Array:
         # The year 0 would become one before Christ.
         _refuse(column, pc.starts_with(column, "0000-"), kind)
     return pc.cast(column, kind)
+
+
+def _from_digits(column: pa.Array, kind: Any) -> pa.Array:
+    """Return the decimals of which a column has the digits, without the point."""
+    import pyarrow as pa
+
+    whole = column.cast(pa.decimal128(19, 0))
+    return pa.Array.from_buffers(kind, len(whole), whole.buffers(), offset=whole.offset)
+
+
+def _each_once(column: pa.Array, convert: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Return a converted column, each different value converted once: dates repeat."""
+    encoded = column.dictionary_encode()
+    return convert(encoded.dictionary).take(encoded.indices)
+
+
+def _written_days(numbers: pa.Array) -> pa.Array:
+    """Return numbers such as 20240131 as text such as 2024-01-31."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    digits = pc.utf8_lpad(numbers.cast(pa.string()), 8, "0")
+    parts = [pc.utf8_slice_codeunits(digits, *ends) for ends in ((0, -4), (-4, -2), (-2,))]
+    return pc.binary_join_element_wise(*parts, "-")
 
 
 def _within_range(column: pa.Array, kind: Any) -> pa.Array:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from floe_ingest_sources._sql import guarded, identifier, literal
+from floe_ingest_sources._sql import guarded, identifier
+from floe_ingest_sources._sql import literal as text_literal
 from floe_ingest_sources.sql_database import generic
 from floe_ingest_sources.sql_database.relation import Relation, missing_table
 from floe_ingest_sources.sql_database.types import ColumnPlan
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from floe_ingest_sources.sql_database.urls import Database
 
 _COLUMNS = """
-SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, NUMERIC_PRECISION, NUMERIC_SCALE, COLUMN_COMMENT
+SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, NUMERIC_PRECISION, NUMERIC_SCALE, COLLATION_NAME, COLUMN_COMMENT
 FROM information_schema.COLUMNS
 WHERE TABLE_SCHEMA = coalesce(:schema, DATABASE()) AND TABLE_NAME = :name ORDER BY ORDINAL_POSITION
 """
@@ -32,7 +33,7 @@ WHERE TABLE_SCHEMA = coalesce(:schema, DATABASE()) AND TABLE_NAME = :name AND IN
 ORDER BY SEQ_IN_INDEX
 """
 _ROWS = """
-SELECT TABLE_ROWS FROM information_schema.TABLES
+SELECT TABLE_ROWS, ENGINE FROM information_schema.TABLES
 WHERE TABLE_SCHEMA = coalesce(:schema, DATABASE()) AND TABLE_NAME = :name
 """
 _INTEGERS = {
@@ -57,7 +58,9 @@ _SHAPES = frozenset(
         "geomcollection",
     }
 )
+_TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
 _MOST_DIGITS = 38
+_INT64_DIGITS = 18
 
 
 def table_names(connection: Connection, database: Database, schema: str | None, *, views: bool) -> list[str]:
@@ -83,19 +86,21 @@ def reflect_table(connection: Connection, database: Database, schema: str | None
     asked = {"schema": schema, "name": name}
     columns = list(connection.execute(sqlalchemy.text(_COLUMNS), asked))
     plans = tuple(
-        mysql_plan(column[0], str(column[1]), str(column[2]), column[3], column[4]) for column in columns
+        mysql_plan(name, str(base), str(display), precision, scale, collation)
+        for name, base, display, precision, scale, collation, _ in columns
     )
     key = [row[0] for row in connection.execute(sqlalchemy.text(_KEY), asked)]
-    rows = connection.execute(sqlalchemy.text(_ROWS), asked).scalar()
+    rows, engine = connection.execute(sqlalchemy.text(_ROWS), asked).one()
     return Relation(
         name,
         f"table {name}",
-        ".".join(_quoted(part) for part in (schema, name) if part is not None),
+        ".".join(column_name(part) for part in (schema, name) if part is not None),
         plans,
         tuple(key),
-        comments={column[0]: column[5] or "" for column in columns},
+        comments={column[0]: column[6] or "" for column in columns},
         estimated_rows=None if rows is None else int(rows),
         bounded=_bounded(connection, database.statement_timeout),
+        unshared="" if engine == "InnoDB" else "only a table of InnoDB has consistent snapshots",
     )
 
 
@@ -114,9 +119,9 @@ def condition(connection: Connection, relation: Relation, window: CursorWindow) 
     plan = cursor_plan(relation, window)
     if plan.kind in ("VARCHAR", "BLOB"):
         return None
-    name = _quoted(plan.name)
+    name = column_name(plan.name)
     within = " AND ".join(
-        f"{name} {operator} {_literal(connection, typed(value, plan.kind))}"
+        f"{name} {operator} {literal(connection, typed(value, plan.kind))}"
         for operator, value in window.bounds()
     )
     if not within:
@@ -124,7 +129,20 @@ def condition(connection: Connection, relation: Relation, window: CursorWindow) 
     return within if window.nulls == "exclude" else f"({within}) OR {name} IS NULL"
 
 
-def mysql_plan(name: str, base: str, display: str, precision: Any = None, scale: Any = None) -> ColumnPlan:
+def estimated(connection: Connection, query: str) -> int:
+    """Return about how many rows a query looks at, as the database plans it; it runs nothing of it."""
+    plain = connection.execution_options(no_parameters=True)
+    return max(int(row.rows or 0) for row in plain.exec_driver_sql(f"EXPLAIN {query}"))
+
+
+def mysql_plan(
+    name: str,
+    base: str,
+    display: str,
+    precision: Any = None,
+    scale: Any = None,
+    collation: str | None = None,
+) -> ColumnPlan:
     """Return the plan of a column.
 
     Arguments:
@@ -132,8 +150,9 @@ def mysql_plan(name: str, base: str, display: str, precision: Any = None, scale:
         base: its type without more, such as ``int``.
         display: its type in full, such as ``int(10) unsigned``.
         precision, scale: of a decimal.
+        collation: of text.
     """
-    column = _quoted(name)
+    column = column_name(name)
     word = base.lower()
     if word in _INTEGERS:
         if "unsigned" not in display.lower():
@@ -149,13 +168,20 @@ def mysql_plan(name: str, base: str, display: str, precision: Any = None, scale:
         kind = f"DECIMAL({min(int(precision), _MOST_DIGITS)},{int(scale or 0)})"
         # The text has as many digits after the point as the type, so that none is rounded.
         problem = f"has a value that {kind} cannot hold exactly. Read it as text by a query"
-        return _plan(name, kind, f"CAST({column} AS CHAR)", _cast(name, kind, identifier(name), problem))
+        digits = (
+            f"CAST({column} * 1{'0' * int(scale or 0)} AS SIGNED)" if int(precision) <= _INT64_DIGITS else ""
+        )
+        cast = _cast(name, kind, identifier(name), problem)
+        return _plan(name, kind, f"CAST({column} AS CHAR)", cast, digits)
     if word in ("date", "datetime", "timestamp", "time"):
         return _of_time(name, word, column)
     if word in _BYTES:
         return _plan(name, "BLOB", column)
     if word in _SHAPES:
         return _plan(name, "VARCHAR", f"ST_AsText({column})")
+    if word in _TEXTS and collation is not None and not collation.endswith("_bin"):
+        # A binary collation makes drivers take text for bytes.
+        return _plan(name, "VARCHAR", f"CAST({column} AS CHAR)", compact=column)
     return _plan(name, "VARCHAR", f"CAST({column} AS CHAR)")
 
 
@@ -180,24 +206,29 @@ def _of_time(name: str, word: str, column: str) -> ColumnPlan:
     )
     # The year 0 would become one before Christ.
     real = f"CASE WHEN {received} NOT LIKE '0000-%' THEN {received} END"
-    return _plan(name, kind, text, _cast(name, kind, real, problem))
+    # As a number, a date that does not exist is still to be seen; and numbers are quicker than text.
+    return _plan(
+        name, kind, text, _cast(name, kind, real, problem), f"({column} + 0)" if word == "date" else ""
+    )
 
 
 def _cast(name: str, kind: str, text: str, problem: str) -> str:
     """Return ``text`` as ``kind``; what is no such value stops the query with the problem."""
     received = identifier(name)
-    message = literal(f"Column {name!r} {problem}. The value: ")
+    message = text_literal(f"Column {name!r} {problem}. The value: ")
     failed = f"CASE WHEN {received} IS NOT NULL THEN error({message} || {received}) END"
     return f"coalesce(TRY_CAST({text} AS {kind}), {failed})"
 
 
-def _plan(name: str, kind: str, sent: str, received: str | None = None) -> ColumnPlan:
+def _plan(name: str, kind: str, sent: str, received: str | None = None, compact: str = "") -> ColumnPlan:
     column = identifier(name)
     value = f"{received or f'CAST({column} AS {kind})'} AS {column}"
-    return ColumnPlan(name, kind, value, f"{sent} AS {_quoted(name)}", value)
+    quick = f"{compact} AS {column_name(name)}" if compact else ""
+    return ColumnPlan(name, kind, value, f"{sent} AS {column_name(name)}", value, compact=quick)
 
 
-def _literal(connection: Connection, value: Any) -> str:
+def literal(connection: Connection, value: Any) -> str:
+    """Return a value as SQL text, rendered by SQLAlchemy."""
     import sqlalchemy
 
     if getattr(value, "tzinfo", None) is not None:
@@ -216,5 +247,6 @@ def _bounded(connection: Connection, seconds: int | None) -> str | None:
     return f"SET STATEMENT max_statement_time={seconds:d} FOR " if mariadb else None
 
 
-def _quoted(name: str) -> str:
+def column_name(name: str) -> str:
+    """Return a name, quoted."""
     return "`" + name.replace("`", "``") + "`"

@@ -77,6 +77,7 @@ def reflect_table(connection: Connection, database: Database, schema: str | None
             column["name"]: column.get("comment") or "" for column in inspector.get_columns(name, schema)
         },
         estimated_rows=rows if rows >= 0 else None,
+        unshared="a foreign table is read by transactions of its own" if kind == "f" else "",
     )
 
 
@@ -85,12 +86,34 @@ def reflect_query(connection: Connection, query: str, name: str) -> Relation:
     # The line break ends a comment at the query's end.
     source = f"({query.rstrip().rstrip(';')}\n) AS query"
     plans = _plans(connection, " ".join(["SELECT * FROM", source, "LIMIT 0"]), ())
-    return Relation(name, "the query", source, plans, indirect=("a query is run by the database",))
+    return Relation(
+        name, "the query", source, plans, indirect=("a query is run by the database",), unshared=""
+    )
 
 
 def bound(connection: Connection, seconds: int) -> None:
     """Let no statement of this connection run longer than that."""
     connection.exec_driver_sql(f"SET statement_timeout = {seconds * 1000}")
+
+
+def column_name(name: str) -> str:
+    """Return a name, quoted."""
+    return quoted(name)
+
+
+def literal(connection: Connection, value: Any) -> str:
+    """Return a value as SQL text, quoted by the driver."""
+    from psycopg import sql
+
+    driver: Any = connection.connection.driver_connection
+    return sql.Literal(value).as_string(driver)
+
+
+def estimated(connection: Connection, query: str) -> int:
+    """Return about how many rows a query gives, as the database plans it; it runs nothing of it."""
+    plain = connection.execution_options(no_parameters=True)
+    (plan,) = plain.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {query}").scalar_one()
+    return int(plan["Plan"]["Plan Rows"])
 
 
 def try_condition(connection: Connection, relation: Relation) -> None:

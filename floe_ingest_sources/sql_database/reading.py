@@ -12,18 +12,16 @@ import structlog
 from floe_ingest import (
     BulkScan,
     FoundResource,
-    NotSupportedYetError,
     SourceCheck,
     SourceConfigurationError,
-    SourceConnectionError,
     cursor_window,
 )
 from floe_ingest_sources._resources import listed, source_of
 from floe_ingest_sources._sql import literal, select_from
-from floe_ingest_sources.sql_database import drivers, generic, mysql, postgres, sqlite
+from floe_ingest_sources.sql_database import drivers, generic, mysql, postgres, shards, sqlite
 from floe_ingest_sources.sql_database.config import is_pattern
-from floe_ingest_sources.sql_database.readers import read_batches
 from floe_ingest_sources.sql_database.relation import Relation
+from floe_ingest_sources.sql_database.streams import by_driver, by_shards, by_sqlalchemy, speaking
 from floe_ingest_sources.sql_database.types import nan_guard
 from floe_ingest_sources.sql_database.urls import ATTACHED, TIMEOUT_SECONDS, Database, database_of
 from floe_ingest_sources.sql_database.windows import cursor_plan, narrow_statement, postgres_condition
@@ -49,13 +47,12 @@ _log = structlog.get_logger(__name__)
 def build(request: SourceRequest) -> Any:
     """Return the dlt source of a request; see the hook."""
     config: SqlDatabaseConfig = request.config
-    _refuse_what_is_not_there_yet(config)
     database = database_of(request)
     if config.query is not None:
         return source_of(request.name, [_resource(request, database, request.name)])
     names = config.names
     if names is None or config.patterns:
-        with _speaking(database, "listing its tables"), database.connect() as connection:
+        with speaking(database, "listing its tables"), database.connect() as connection:
             names = _names(connection, database, config)
     return source_of(request.name, [_resource(request, database, name) for name in dict.fromkeys(names)])
 
@@ -63,9 +60,8 @@ def build(request: SourceRequest) -> Any:
 def check(request: SourceRequest) -> SourceCheck:
     """Return what was found; see the hook."""
     config: SqlDatabaseConfig = request.config
-    _refuse_what_is_not_there_yet(config)
     database = database_of(request)
-    with _speaking(database, "the check"), database.connect() as connection:
+    with speaking(database, "the check"), database.connect() as connection:
         if database.kind == "postgresql":
             postgres.bound(connection, TIMEOUT_SECONDS)
         if config.query is not None:
@@ -74,11 +70,6 @@ def check(request: SourceRequest) -> SourceCheck:
             names = _names(connection, database, config)
         found = tuple(_found(connection, database, config, name) for name in names)
     return SourceCheck(found, f"connected to {database.label}")
-
-
-def _refuse_what_is_not_there_yet(config: SqlDatabaseConfig) -> None:
-    if config.shards is not None or config.shard_column is not None:
-        raise NotSupportedYetError("shards and shard_column are not supported yet; leave them out")
 
 
 def _names(connection: Connection, database: Database, config: SqlDatabaseConfig) -> tuple[str, ...]:
@@ -129,7 +120,7 @@ def _resource(request: SourceRequest, database: Database, name: str) -> Any:
 def _items(request: SourceRequest, database: Database, name: str) -> Iterator[Any]:
     config: SqlDatabaseConfig = request.config
     window = cursor_window(request, name)
-    with _speaking(database, f"reading {name}"), database.connect() as connection:
+    with speaking(database, f"reading {name}"), database.connect() as connection:
         relation = _reflect(connection, database, config, name)
         _hint(relation, with_key=not request.primary_key)
         if window is not None:
@@ -137,38 +128,57 @@ def _items(request: SourceRequest, database: Database, name: str) -> Iterator[An
             relation = _narrowed(connection, database, relation, window, first=first)
         if database.kind == "sqlite":
             relation = sqlite.look_at_values(connection, relation)
-        driver = drivers.chosen(config.backend, database, relation)
-        scan = None if driver is not None else _scan(database, config, relation)
-        if driver is None and scan is None:
-            yield from read_batches(connection, relation, config.batch_rows)
+        pieces, column = _split(connection, database, config, relation)
     # The connection is closed before another reader opens its own.
+    if len(pieces) > 1:
+        yield from by_shards(pieces, column, database, config, lambda: _whole(database, config, relation))
+    else:
+        yield from _whole(database, config, relation)
+
+
+def _split(
+    connection: Connection, database: Database, config: SqlDatabaseConfig, relation: Relation
+) -> tuple[tuple[Relation, ...], str]:
+    """Return the shards that several connections read; none where one does, or DuckDB has several itself."""
+    if config.shards in (None, 1) or _whole_is_parallel(database, config, relation):
+        return (), ""
+    if config.backend == "duckdb":
+        if config.shards == "auto":
+            return (), ""
+        raise SourceConfigurationError(
+            f"shards: backend: duckdb reads {relation.origin} over one connection; write backend: auto"
+        )
+    found, said = shards.split(connection, _DIALECTS[database.kind], config, relation)
+    if config.shards == "auto" and len(found) < 2:
+        reason = said if not found else f"column {said} has one value"
+        _log.info("not split into shards", table=relation.name, database=database.label, reason=reason)
+    return found, said
+
+
+def _whole_is_parallel(database: Database, config: SqlDatabaseConfig, relation: Relation) -> bool:
+    """Return whether DuckDB reads a relation by itself, over as many connections as there are shards."""
+    if config.backend not in ("auto", "duckdb") or _reasons(database, relation):
+        return False
+    return _blocked(database, relation, ()) is None
+
+
+def _whole(database: Database, config: SqlDatabaseConfig, relation: Relation) -> Iterator[Any]:
+    driver = drivers.chosen(config.backend, database, relation)
     if driver is not None:
-        yield from _by_driver(*driver, database, config, relation)
+        yield from by_driver(
+            *driver, database, config, relation, lambda: _undriven(database, config, relation)
+        )
+    else:
+        yield from _undriven(database, config, relation)
+
+
+def _undriven(database: Database, config: SqlDatabaseConfig, relation: Relation) -> Iterator[Any]:
+    """Read by DuckDB where it brings a relation exactly, and by SQLAlchemy elsewhere."""
+    scan = _scan(database, config, relation)
     if scan is not None:
         yield scan
-
-
-def _by_driver(
-    driver: str, reason: str, database: Database, config: SqlDatabaseConfig, relation: Relation
-) -> Iterator[Any]:
-    """Read by a driver; where it fails before its first row, and was not asked for, by another reader."""
-    names = {"table": relation.name, "database": database.label}
-    _log.info(f"read by {drivers.NAMES[driver]}", **names, reason=reason)
-    begun = False
-    try:
-        for table in drivers.read(driver, database, relation, config.batch_rows):
-            begun = True
-            yield table
-    except SourceConnectionError as error:
-        if begun or config.backend != "auto":
-            raise
-        _log.warning(f"{drivers.NAMES[driver]} failed; another reader is taken", **names, reason=str(error))
-        scan = _scan(database, config, relation)
-        if scan is not None:
-            yield scan
-            return
-        with _speaking(database, f"reading {relation.name}"), database.connect() as connection:
-            yield from read_batches(connection, relation, config.batch_rows)
+    else:
+        yield from by_sqlalchemy(database, config, relation)
 
 
 def _narrowed(
@@ -218,13 +228,7 @@ def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> 
     """Return the scan that brings a relation exactly; None where SQLAlchemy reads it."""
     if config.backend == "sqlalchemy":
         return None
-    reasons = relation.reasons()
-    if database.kind == "mysql":
-        reasons += ("DuckDB's MySQL reader has one connection, and its own reading changes values",)
-    if relation.where is not None:
-        reasons += ("the condition is in the database's own dialect",)
-    if relation.within is not None:
-        reasons += ("the database finds by the cursor what is new",)
+    reasons = _reasons(database, relation)
     blocked = _blocked(database, relation, reasons)
     if blocked is not None:
         if config.backend == "duckdb":
@@ -243,7 +247,8 @@ def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> 
         ):
             scanned = f"{scanned} WHERE {guard}"
         select = select_from([plan.scan for plan in relation.plans], scanned)
-        return BulkScan(select, types=types, attach=attach, origin=origin)
+        threads = config.shards if isinstance(config.shards, int) else None
+        return BulkScan(select, types=types, attach=attach, threads=threads, origin=origin)
     _log.info(
         "read by a query over one connection",
         table=relation.name,
@@ -256,6 +261,18 @@ def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> 
     windowed = relation.within is not None
     sent = f"{relation.bounded}{relation.sent()}"
     return BulkScan(select, (sent,), types=types, attach=attach, windowed=windowed, origin=origin)
+
+
+def _reasons(database: Database, relation: Relation) -> tuple[str, ...]:
+    """Return why DuckDB's own reading of a table is not taken."""
+    reasons = relation.reasons()
+    if database.kind == "mysql":
+        reasons += ("DuckDB's MySQL reader has one connection, and its own reading changes values",)
+    if relation.where is not None:
+        reasons += ("the condition is in the database's own dialect",)
+    if relation.within is not None:
+        reasons += ("the database finds by the cursor what is new",)
+    return reasons
 
 
 def _blocked(database: Database, relation: Relation, reasons: tuple[str, ...]) -> str | None:
@@ -319,17 +336,4 @@ def _as_configuration(database: Database, key: str) -> Iterator[None]:
             raise
         raise SourceConfigurationError(
             f"{key}: {database.label} refuses it: {database.without_secrets(error)}"
-        ) from error
-
-
-@contextmanager
-def _speaking(database: Database, doing: str) -> Iterator[None]:
-    """Turn what a database says into an error that names it."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise SourceConnectionError(
-            f"{database.label} failed at {doing}: {database.without_secrets(error)}"
         ) from error

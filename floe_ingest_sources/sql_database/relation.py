@@ -31,6 +31,8 @@ class Relation:
         comments: what the database says of columns.
         estimated_rows: None where unknown.
         statement: for other dialects, SQLAlchemy's own SELECT.
+        piece: the condition that keeps to a shard, likewise.
+        unshared: why several connections cannot read it in one view; empty where they can.
         bounded: what stands before the SELECT that DuckDB sends, and bounds its time; None where nothing can.
     """
 
@@ -43,20 +45,30 @@ class Relation:
     indirect: tuple[str, ...] = ()
     where: str | None = None
     within: str | None = None
+    piece: str | None = None
     comments: Mapping[str, str] = field(default_factory=dict)
     estimated_rows: int | None = None
     statement: Any = None
     bounded: str | None = ""
+    unshared: str = "this database gives several connections no common view"
 
-    def sent(self, *, bare: bool = False) -> str:
-        """Return the SELECT in the database's own dialect; ``bare`` for one that gives no row."""
-        columns = ", ".join(plan.sent for plan in self.plans)
-        query = " ".join(["SELECT", columns, "FROM", self.source])
-        # A comment at the condition's end must not swallow the bracket.
-        conditions = [f"({text}\n)" for text in (self.where, self.within) if text is not None]
-        if conditions:
-            query += f" WHERE {' AND '.join(conditions)}"
+    def sent(self, *, bare: bool = False, compact: bool = False) -> str:
+        """Return the SELECT in the database's own dialect.
+
+        Arguments:
+            bare: for one that gives no row.
+            compact: with the columns as a driver that gives Arrow takes them; see ``ColumnPlan``.
+        """
+        query = self.query(", ".join((compact and plan.compact) or plan.sent for plan in self.plans))
         return f"{query} LIMIT 0" if bare else query
+
+    def query(self, what: str) -> str:
+        """Return the SELECT of something from the relation's rows, in the database's own dialect."""
+        query = " ".join(["SELECT", what, "FROM", self.source])
+        # A comment at the condition's end must not swallow the bracket.
+        given = (self.where, self.within, self.piece)
+        conditions = [f"({text}\n)" for text in given if text is not None]
+        return f"{query} WHERE {' AND '.join(conditions)}" if conditions else query
 
     def reasons(self) -> tuple[str, ...]:
         """Return why DuckDB's own reading is not taken; empty where it is."""

@@ -114,6 +114,8 @@ class ColumnPlan:
         received: the expression over what that query gives to DuckDB.
         indirect: why DuckDB's own reading would not be exact; empty where it is.
         not_a_number: whether the column can hold a NaN that DuckDB's own reading would make 0.
+        compact: the expression for a driver that gives Arrow, where there is a quicker one than ``sent``: a
+            decimal as the whole number of its digits, a date as ``yyyymmdd``, text as it is. Empty if none.
     """
 
     name: str
@@ -123,6 +125,7 @@ class ColumnPlan:
     received: str
     indirect: str = ""
     not_a_number: bool = False
+    compact: str = ""
 
 
 def postgres_plan(name: str, display: str, *, is_enum: bool = False, is_domain: bool = False) -> ColumnPlan:

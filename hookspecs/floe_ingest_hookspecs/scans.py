@@ -50,6 +50,8 @@ class BulkScan:
         windowed: whether ``select`` keeps to the resource's ``CursorWindow`` by itself, and gives rows
             without a cursor value unless they are excluded. Otherwise the engine filters, which is as right
             and may read more.
+        threads: how many read and write at once, each with a connection of its own to a server; None for as
+            many as there are cores.
         origin: what is read, for messages: "table orders", "3 CSV files of ./data". No secrets.
         otherwise: what to read where the query stops on a value (a failed cast, ``error()``, a broken
             line). It is called with that failure, when nothing of this scan is left, and gives what a
@@ -70,6 +72,7 @@ class BulkScan:
     attach: tuple[Attachment, ...] = ()
     ordered: bool = False
     windowed: bool = False
+    threads: int | None = None
     origin: str = "a bulk scan"
     otherwise: Callable[[Exception], Iterable[Any]] | None = field(default=None, repr=False, compare=False)
     files: tuple[str, ...] = ()
@@ -77,6 +80,8 @@ class BulkScan:
     def __post_init__(self) -> None:
         if not self.select.strip():
             raise ValueError("BulkScan.select must be a SELECT statement, got an empty text")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"BulkScan.threads must be at least 1, got {self.threads}")
         if self.files and self.types:
             raise ValueError(
                 "BulkScan.types cast columns, so the files cannot be taken as they are; leave one out"

@@ -145,7 +145,7 @@ def _maria_login(database: str) -> str:
     return (
         f"CREATE DATABASE {database} CHARACTER SET utf8mb4;\n"
         f"CREATE USER {LOGIN}@'127.0.0.1' IDENTIFIED BY '{password}';\n"
-        f"GRANT ALL ON *.* TO {LOGIN}@'127.0.0.1';\n"
+        f"GRANT ALL ON *.* TO {LOGIN}@'127.0.0.1' WITH GRANT OPTION;\n"
     )
 
 

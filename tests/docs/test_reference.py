@@ -189,52 +189,6 @@ class TestConfiguration:
                     plugins.destination_config(resolve_catalog(config))
 
 
-def not_supported() -> list[tuple[str, str, str]]:
-    (table,) = tables_in(section(page("docs/configuration.md"), "Not supported yet"))
-    return [(where, code_in(written), instead) for where, written, instead in table]
-
-
-class TestNotSupportedYet:
-    @pytest.mark.parametrize(("where", "written", "instead"), not_supported())
-    def test_it_is_refused_as_the_page_says(
-        self, tmp_path: Path, where: str, written: str, instead: str
-    ) -> None:
-        """A row that is supported by now, or that never was a key, fails here."""
-        tmp_path.joinpath("orders.csv").write_text("id\n1\n")
-        option: dict[str, Any] = yaml.safe_load(written)
-        kinds: dict[str, tuple[str, dict[str, Any]]] = {
-            "source": ("filesystem", {"path": "."}),
-            "filesystem": ("filesystem", {} if "bucket_url" in option else {"path": "."}),
-            "sql_database": ("sql_database", {"url": "sqlite:///shop.db", "table": "stock"}),
-        }
-        source_type, settings = kinds[where]
-        at_source, in_settings = (option, {}) if where == "source" else ({}, option)
-        source = {
-            "name": "orders",
-            "source_type": source_type,
-            "destination_table": "raw.orders",
-            "source_config": {**settings, **in_settings},
-            **at_source,
-        }
-        path = tmp_path / "ingest.yaml"
-        path.write_text(yaml.safe_dump({"sources": [source]}))
-        with pytest.raises(floe_ingest.ConfigurationError, match="not supported yet") as caught:
-            floe_ingest.run(floe_ingest.load_config(path))
-        assert instead in str(caught.value)
-        assert next(iter(option)).split("_")[0] in str(caught.value)
-
-    def test_the_readme_names_the_same(self) -> None:
-        status = section(page("README.md"), "Status")
-        lines = [line for line in re.split(r"\n(?=- )|\n\n", status) if line.startswith("- ")]
-        named = {tuple(code.split(": ")) for line in lines for code in re.findall(r"`([^`]+)`", line)}
-        expected: set[tuple[str, ...]] = {("sql_database",)}
-        for _, written, _ in not_supported():
-            key, value = written.split(": ", 1)
-            several = key in ("write_mode", "schema_contract", "backend")
-            expected.add((key, value) if several else (key,))
-        assert named == expected
-
-
 class TestHooks:
     def test_every_hook_has_a_section_and_no_other_is_described(self) -> None:
         headings = re.findall(r"^## (floe_ingest_\w+)$", page("docs/hooks.md"), re.MULTILINE)

@@ -13,7 +13,7 @@ from services.databases import LOGIN, PASSWORD
 from sources_support import documented_types, extracted, iceberg_name, items_of, landed, request_for, scans_of
 from structlog.testing import capture_logs
 
-from floe_ingest import NotSupportedYetError, SchemaError, SourceConfigurationError, SourceConnectionError
+from floe_ingest import SchemaError, SourceConfigurationError, SourceConnectionError
 from floe_ingest_sources import sql_database
 from floe_ingest_sources.sql_database import SqlDatabaseConfig
 
@@ -345,8 +345,6 @@ def test_an_empty_table_has_its_columns(shop: Shop, tmp_path: Path) -> None:
             'where of orders: .*"nope" does not exist',
         ),
         ({"query": "SELEC 1"}, SourceConfigurationError, "query: .* refuses it: syntax error"),
-        ({"table": "orders", "shards": 4}, NotSupportedYetError, "shards and shard_column"),
-        ({"table": "orders", "shard_column": "id"}, NotSupportedYetError, "shards and shard_column"),
         ({"where": {"ordrs": "x"}}, SourceConfigurationError, "where: .* has no table 'ordrs'"),
     ],
 )

@@ -55,6 +55,8 @@ class TestSqlDatabase:
             ({"tables": []}, "at least 1 item"),
             ({"batch_rows": 0}, "greater than or equal to 1"),
             ({"shards": 0}, "greater than or equal to 1"),
+            ({"shards": "many"}, "'auto'"),
+            ({"table": "a", "shard_column": "id"}, "shard_column has no effect without shards"),
             ({"backend": "pandas"}, "'auto', 'duckdb'"),
             ({"credentials": URL}, "url and credentials mean the same"),
         ],
