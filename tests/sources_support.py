@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.dataplane.scan import open_scan, stopped_on_data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -63,6 +64,14 @@ def extracted(source: Any, folder: Path) -> Any:
     pipeline = dlt.pipeline("extracting", pipelines_dir=str(folder / "pipelines"), destination="filesystem")
     pipeline.extract(source)
     return pipeline.default_schema
+
+
+def left_open(connections: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+    """Return the connections that stay open; a server needs a moment to see that one was closed."""
+    end = time.monotonic() + 10
+    while (found := connections()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
 
 
 def _run(scan: BulkScan) -> Iterator[Any]:

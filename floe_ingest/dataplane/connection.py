@@ -145,6 +145,8 @@ def attach(connection: DuckDBPyConnection, attachment: Attachment) -> None:
         connection.execute(f"CREATE TEMPORARY SECRET {secret} (TYPE {attachment.kind}, {fields})")
         options.append(f"SECRET {secret}")
     connection.execute(f"ATTACH {literal(attachment.path)} AS {name} ({', '.join(options)})")
+    if attachment.default:
+        connection.execute(f"USE {name}")
 
 
 def _load_extension(connection: DuckDBPyConnection, kind: str) -> None:

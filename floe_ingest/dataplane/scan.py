@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from floe_ingest.dataplane.columns import Column, identifier, literal
 from floe_ingest.dataplane.connection import DataPlaneSettings, attach, connect
 from floe_ingest.dataplane.copy import FileOptions, WrittenFile, copy_to_parquet
-from floe_ingest.errors import SchemaError
+from floe_ingest.errors import SchemaError, SourceConfigurationError, SourceConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -196,23 +196,43 @@ def scan_batches(scan: BulkScan, settings: DataPlaneSettings | None = None) -> I
 
     Raises:
         ValueError: the query stopped on its data; with DuckDB's words.
+        SourceConfigurationError: the query is wrong, or names what is not there; likewise.
+        SourceConnectionError: a database cannot be opened; likewise.
         duckdb.Error: anything else that stopped it.
     """
-    with _connected(scan, settings or DataPlaneSettings()) as connection:
+    import duckdb
+
+    wrong = (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException, duckdb.SyntaxException)
+    with _connected(scan, settings or DataPlaneSettings(), speaking=True) as connection:
         try:
             yield from connection.execute(scan.select, list(scan.parameters)).to_arrow_reader(_BATCH_ROWS)
         except Exception as error:
             if stopped_on_data(error):
                 raise ValueError(str(error)) from error
+            if isinstance(error, wrong):
+                raise SourceConfigurationError(f"{scan.origin}: {error}") from error
             raise
 
 
 @contextmanager
-def _connected(scan: BulkScan, settings: DataPlaneSettings) -> Iterator[DuckDBPyConnection]:
-    """Open a connection with a scan's databases and threads."""
+def _connected(
+    scan: BulkScan, settings: DataPlaneSettings, *, speaking: bool = False
+) -> Iterator[DuckDBPyConnection]:
+    """Open a connection with a scan's databases and threads.
+
+    Raises:
+        SourceConnectionError: ``speaking``, and a database cannot be opened; ``duckdb.Error`` otherwise.
+    """
+    import duckdb
+
     with connect(settings, ordered=scan.ordered) as connection:
         if scan.threads is not None:
             connection.execute(f"SET threads = {scan.threads:d}")
-        for attachment in scan.attach:
-            attach(connection, attachment)
+        try:
+            for attachment in scan.attach:
+                attach(connection, attachment)
+        except duckdb.Error as error:
+            if not speaking:
+                raise
+            raise SourceConnectionError(f"{scan.origin} cannot be opened: {error}") from error
         yield connection

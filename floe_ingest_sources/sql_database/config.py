@@ -21,7 +21,8 @@ class SqlDatabaseConfig(BaseModel):
 
     url: SecretStr = Field(
         validation_alias=AliasChoices("url", "credentials"),
-        description="An SQLAlchemy URL. A relative SQLite path is relative to the configuration file. "
+        description="An SQLAlchemy URL. A relative path of an SQLite or DuckDB file is "
+        "relative to the configuration file. "
         "May also be written `credentials`.",
         examples=["postgresql://user:${PASSWORD}@host:5432/shop", "sqlite:///shop.db"],
     )
@@ -64,7 +65,7 @@ class SqlDatabaseConfig(BaseModel):
     backend: Backend = Field(
         default="auto",
         description="What reads. auto takes the quickest reader that brings every value exactly: DuckDB for "
-        "SQLite and PostgreSQL, ConnectorX for MariaDB and MySQL, SQLAlchemy otherwise.",
+        "SQLite, PostgreSQL and its own files, ConnectorX for MariaDB and MySQL, SQLAlchemy otherwise.",
     )
     shards: Literal["auto"] | Annotated[int, Field(ge=1)] | None = Field(
         default=None,

@@ -18,7 +18,7 @@ from floe_ingest import (
 )
 from floe_ingest_sources._resources import listed, source_of
 from floe_ingest_sources._sql import literal, select_from
-from floe_ingest_sources.sql_database import drivers, generic, mysql, postgres, shards, sqlite
+from floe_ingest_sources.sql_database import drivers, duckdb_file, generic, mysql, postgres, shards, sqlite
 from floe_ingest_sources.sql_database.config import is_pattern
 from floe_ingest_sources.sql_database.relation import Relation
 from floe_ingest_sources.sql_database.streams import by_driver, by_shards, by_sqlalchemy, speaking
@@ -39,6 +39,7 @@ _DIALECTS: dict[str, Any] = {
     "postgresql": postgres,
     "sqlite": sqlite,
     "mysql": mysql,
+    "duckdb": duckdb_file,
     "other": generic,
 }
 _log = structlog.get_logger(__name__)
@@ -226,6 +227,12 @@ def _reflect_query(connection: Connection, database: Database, query: str, name:
 
 def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> BulkScan | None:
     """Return the scan that brings a relation exactly; None where SQLAlchemy reads it."""
+    if database.kind == "duckdb":
+        if config.backend not in ("auto", "duckdb"):
+            raise SourceConfigurationError(
+                f"backend: DuckDB itself reads {database.label}, not {config.backend}; write backend: auto"
+            )
+        return duckdb_file.scan(database, relation, _threads(config))
     if config.backend == "sqlalchemy":
         return None
     reasons = _reasons(database, relation)
@@ -247,8 +254,7 @@ def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> 
         ):
             scanned = f"{scanned} WHERE {guard}"
         select = select_from([plan.scan for plan in relation.plans], scanned)
-        threads = config.shards if isinstance(config.shards, int) else None
-        return BulkScan(select, types=types, attach=attach, threads=threads, origin=origin)
+        return BulkScan(select, types=types, attach=attach, threads=_threads(config), origin=origin)
     _log.info(
         "read by a query over one connection",
         table=relation.name,
@@ -265,6 +271,8 @@ def _scan(database: Database, config: SqlDatabaseConfig, relation: Relation) -> 
 
 def _reasons(database: Database, relation: Relation) -> tuple[str, ...]:
     """Return why DuckDB's own reading of a table is not taken."""
+    if database.kind == "duckdb":
+        return ()
     reasons = relation.reasons()
     if database.kind == "mysql":
         reasons += ("DuckDB's MySQL reader has one connection, and its own reading changes values",)
@@ -273,6 +281,10 @@ def _reasons(database: Database, relation: Relation) -> tuple[str, ...]:
     if relation.within is not None:
         reasons += ("the database finds by the cursor what is new",)
     return reasons
+
+
+def _threads(config: SqlDatabaseConfig) -> int | None:
+    return config.shards if isinstance(config.shards, int) else None
 
 
 def _blocked(database: Database, relation: Relation, reasons: tuple[str, ...]) -> str | None:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL
 
     from floe_ingest import SourceRequest
 
-Kind = Literal["sqlite", "postgresql", "mysql", "other"]
+Kind = Literal["sqlite", "duckdb", "postgresql", "mysql", "other"]
 
 ATTACHED = "source"
 """The name under which DuckDB attaches the database."""
@@ -49,7 +49,7 @@ class Database:
         kind: which readers it has.
         label: how messages speak of it.
         url: with the password.
-        path: the file of an SQLite database.
+        path: the file of an SQLite or DuckDB database.
         statement_timeout: how long a statement may run, in seconds; None for the server's own limit.
     """
 
@@ -61,7 +61,9 @@ class Database:
 
     def attachment(self) -> Attachment:
         """Return what DuckDB attaches."""
-        if self.path is not None:
+        if self.kind == "duckdb":
+            return Attachment(ATTACHED, "duckdb", path=str(self.path), default=True)
+        if self.kind == "sqlite":
             return Attachment(ATTACHED, "sqlite", path=str(self.path))
         fields = {
             "host": self.url.host,
@@ -99,8 +101,8 @@ class Database:
         return None
 
     @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """Open a connection, which is closed at the end in any case.
+    def connect(self) -> Iterator[Any]:
+        """Open an SQLAlchemy connection, which is closed at the end in any case; for DuckDB a ``DuckDBFile``.
 
         Raises:
             SourceConnectionError: the database cannot be reached.
@@ -112,6 +114,12 @@ class Database:
         import sqlalchemy
         from sqlalchemy.exc import DBAPIError
 
+        if self.kind == "duckdb" and self.path is not None:
+            from floe_ingest_sources.sql_database.duckdb_file import DuckDBFile
+
+            self._check_file(self.path)
+            yield DuckDBFile(self)
+            return
         engine = self._engine()
         try:
             try:
@@ -166,7 +174,7 @@ class Database:
         except NoSuchModuleError:
             raise SourceConfigurationError(
                 f"url: SQLAlchemy knows no dialect {self.url.drivername!r} here. Known without more: "
-                f"postgresql, sqlite, mysql, mariadb, oracle, mssql.{nearest(backend, _DIALECTS)}"
+                f"{', '.join(_DIALECTS)}.{nearest(backend, _DIALECTS)}"
             ) from None
         except ModuleNotFoundError as error:
             name = error.name or self.url.drivername
@@ -176,7 +184,7 @@ class Database:
         if path.is_file():
             return
         if path.is_dir():
-            raise SourceConfigurationError(f"url: {path} is a folder, not an SQLite database")
+            raise SourceConfigurationError(f"url: {path} is a folder, not a database file")
         if not path.parent.is_dir():
             raise SourceConfigurationError(
                 f"url: there is no file {path}, since there is no folder {path.parent}"
@@ -185,13 +193,13 @@ class Database:
             file.name for file in path.parent.iterdir() if file.is_file() and not file.name.startswith(".")
         ]
         raise SourceConfigurationError(
-            f"url: there is no SQLite database {path}.{nearest(path.name, there)} "
-            f"The folder has: {listed(there)}"
+            f"url: there is no database {path}.{nearest(path.name, there)} The folder has: {listed(there)}"
         )
 
 
+_FILES: dict[str, tuple[Kind, str]] = {"sqlite": ("sqlite", "SQLite"), "duckdb": ("duckdb", "DuckDB")}
 _WITH_TIMEOUT = ("postgresql", "postgres", "mysql", "mariadb")
-_DIALECTS = ("postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql")
+_DIALECTS = ("postgresql", "sqlite", "duckdb", "mysql", "mariadb", "oracle", "mssql")
 
 
 def database_of(request: SourceRequest) -> Database:
@@ -219,8 +227,8 @@ def database_of(request: SourceRequest) -> Database:
         raise SourceConfigurationError(
             f"statement_timeout: a {backend} database has none that floe-ingest can set; leave it out"
         )
-    if backend == "sqlite":
-        return _sqlite(url, request)
+    if backend in _FILES:
+        return _file(url, request)
     if backend in ("postgresql", "postgres"):
         if url.drivername in ("postgresql", "postgres"):
             url = url.set(drivername="postgresql+psycopg")
@@ -235,18 +243,20 @@ def database_of(request: SourceRequest) -> Database:
     return Database("other", _label(url, backend), url, statement_timeout=timeout)
 
 
-def _sqlite(url: URL, request: SourceRequest) -> Database:
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+def _file(url: URL, request: SourceRequest) -> Database:
+    backend = url.get_backend_name()
+    kind, product = _FILES[backend]
+    if not url.database or url.database == ":memory:" or url.database.startswith(("file:", "md:")):
         raise SourceConfigurationError(
-            f"url: {url.render_as_string()} names no database file; write sqlite:///path/to/file.db"
+            f"url: {url.render_as_string()} names no database file; write {backend}:///path/to/file.db"
         )
     if url.query:
         raise SourceConfigurationError(
-            f"url: options of SQLite URLs are not supported ({listed(url.query)}); leave them out. "
+            f"url: options of {product} URLs are not supported ({listed(url.query)}); leave them out. "
             f"The file is opened read-only in any case"
         )
     path = request.resolve_path(url.database)
-    return Database("sqlite", f"SQLite database {path}", url, path)
+    return Database(kind, f"{product} database {path}", url, path)
 
 
 def _label(url: URL, product: str) -> str:

@@ -20,12 +20,14 @@ class Attachment:
         path: the database file (sqlite, duckdb), or empty for a server.
         secret: connection fields of a server (host, port, user, password, database). They reach DuckDB
             by ``CREATE SECRET``, never by a connection string, since DuckDB repeats that in its errors.
+        default: whether tables that ``select`` names without a database are looked for in this one.
     """
 
     name: str
     kind: Literal["postgres", "sqlite", "mysql", "duckdb"]
     path: str = ""
     secret: Mapping[str, str] = field(default_factory=dict, repr=False)
+    default: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cutting_proxy import cutting_proxy
 from services.databases import LOGIN, PASSWORD
-from sources_support import documented_types, extracted, iceberg_name, landed, request_for, scans_of
+from sources_support import (
+    documented_types,
+    extracted,
+    iceberg_name,
+    landed,
+    left_open,
+    request_for,
+    scans_of,
+)
 from structlog.testing import capture_logs
 
 import floe_ingest
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from services.together import Services
 
 UTC = dt.UTC
+OTHERS = f"SELECT id FROM information_schema.processlist WHERE user = '{LOGIN}' AND id <> connection_id()"
 READERS = ("auto", "connectorx", "duckdb", "sqlalchemy")
 DIGITS = "12345678.012345678901234567890123456789"
 EXACT: dict[str, tuple[str, str, Any, str]] = {
@@ -134,8 +143,7 @@ def shop(services: Services) -> Iterator[Shop]:
     shop.execute("DROP DATABASE shop", "CREATE DATABASE shop CHARACTER SET utf8mb4", "USE shop")
     yield shop
     # No reader has left a connection open.
-    (own,) = shop.execute("SELECT connection_id()")
-    others = [row for row in shop.execute("SHOW PROCESSLIST") if row[1] == LOGIN and row[0] != own[0]]
+    others = left_open(lambda: shop.execute(OTHERS))
     shop.connection.close()
     assert not others
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pymysql
 import pytest
 from services.databases import LOGIN, PASSWORD
-from sources_support import items_of, landed, request_for
+from sources_support import items_of, landed, left_open, request_for
 from structlog.testing import capture_logs
 
 from floe_ingest import SourceConfigurationError, SourceConnectionError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from services.together import Services
 
 ROWS = 20_000
+OTHERS = f"SELECT id FROM information_schema.processlist WHERE user = '{LOGIN}' AND id <> connection_id()"
 ACCOUNTS = (
     "CREATE TABLE accounts (id bigint PRIMARY KEY, day date, money decimal(20,2)) ENGINE InnoDB",
     f"INSERT INTO accounts SELECT seq, '2024-01-01' + INTERVAL seq DIV 100 DAY, 10 FROM seq_1_to_{ROWS}",
@@ -37,10 +38,7 @@ def bank(services: Services) -> Iterator[Any]:
     connection = connected(server.port)
     execute(connection, "DROP DATABASE shop", "CREATE DATABASE shop CHARACTER SET utf8mb4", "USE shop")
     yield connection
-    others = execute(
-        connection,
-        f"SELECT id FROM information_schema.processlist WHERE user = '{LOGIN}' AND id <> connection_id()",
-    )
+    others = left_open(lambda: execute(connection, OTHERS))
     connection.close()
     assert not others
 

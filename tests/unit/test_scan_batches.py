@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 from pydantic import BaseModel
 
 import floe_ingest
-from floe_ingest import BulkScan, SourceRequest, SourceType, hookimpl
+from floe_ingest import BulkScan, SourceConfigurationError, SourceRequest, SourceType, hookimpl
 from floe_ingest.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def test_batches_of_a_scan() -> None:
 def test_a_value_that_stops_it_is_a_value_error_and_a_wrong_query_is_not() -> None:
     with pytest.raises(ValueError, match="Could not convert string 'x'"):
         list(floe_ingest.scan_batches(BulkScan("SELECT CAST('x' AS INTEGER)")))
-    with pytest.raises(duckdb.CatalogException):
+    with pytest.raises(SourceConfigurationError, match="nothing does not exist"):
         list(floe_ingest.scan_batches(BulkScan("SELECT * FROM nothing")))
 
 
