@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-Backend = Literal["auto", "duckdb", "adbc", "connectorx", "sqlalchemy"]
+Backend = Literal["auto", "duckdb", "adbc", "connectorx", "arrow", "sqlalchemy"]
 
 
 class SqlDatabaseConfig(BaseModel):
@@ -65,7 +65,8 @@ class SqlDatabaseConfig(BaseModel):
     backend: Backend = Field(
         default="auto",
         description="What reads. auto takes the quickest reader that brings every value exactly: DuckDB for "
-        "SQLite, PostgreSQL and its own files, ConnectorX for MariaDB and MySQL, SQLAlchemy otherwise.",
+        "SQLite, PostgreSQL and its own files, ConnectorX for MariaDB and MySQL, SQLAlchemy otherwise. arrow "
+        "is the Arrow fetch of the drivers of SQL Server and Oracle.",
     )
     shards: Literal["auto"] | Annotated[int, Field(ge=1)] | None = Field(
         default=None,

@@ -93,7 +93,7 @@ def read(
     try:
         while (batch := _next(batches, driver, database, relation)) is not None:
             empty = False
-            yield _exact(batch, relation)
+            yield exact(batch, relation)
     finally:
         batches.close()
     if empty:
@@ -186,7 +186,12 @@ def _adbc(
                 yield batch.slice(start, batch_rows)
 
 
-def _exact(batch: pa.RecordBatch, relation: Relation) -> pa.Table:
+def exact(batch: pa.RecordBatch, relation: Relation) -> pa.Table:
+    """Return a batch with the types of a relation's columns, which it has in their order.
+
+    Raises:
+        SchemaError: a value does not fit its column exactly.
+    """
     import pyarrow as pa
 
     arrays = []
@@ -214,6 +219,8 @@ def _cast(column: pa.Array, kind: Any) -> pa.Array:
         return _from_digits(column, kind)
     if types.is_integer(column.type) and types.is_date(kind):
         return _each_once(column, lambda days: _cast(_written_days(days), kind))
+    if types.is_floating(column.type) and types.is_decimal(kind):
+        raise pa.ArrowInvalid(f"the driver gives {column.type}, of which a decimal cannot be sure")
     if not types.is_string(column.type):
         return _within_range(pc.cast(column, kind), kind)
     if types.is_time(kind):

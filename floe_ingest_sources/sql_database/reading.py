@@ -21,7 +21,7 @@ from floe_ingest_sources._sql import literal, select_from
 from floe_ingest_sources.sql_database import drivers, duckdb_file, generic, mysql, postgres, shards, sqlite
 from floe_ingest_sources.sql_database.config import is_pattern
 from floe_ingest_sources.sql_database.relation import Relation
-from floe_ingest_sources.sql_database.streams import by_driver, by_shards, by_sqlalchemy, speaking
+from floe_ingest_sources.sql_database.streams import by_arrow, by_driver, by_shards, by_sqlalchemy, speaking
 from floe_ingest_sources.sql_database.types import nan_guard
 from floe_ingest_sources.sql_database.urls import ATTACHED, TIMEOUT_SECONDS, Database, database_of
 from floe_ingest_sources.sql_database.windows import cursor_plan, narrow_statement, postgres_condition
@@ -164,6 +164,9 @@ def _whole_is_parallel(database: Database, config: SqlDatabaseConfig, relation: 
 
 
 def _whole(database: Database, config: SqlDatabaseConfig, relation: Relation) -> Iterator[Any]:
+    if config.backend == "arrow":
+        yield from by_arrow(database, config, relation)
+        return
     driver = drivers.chosen(config.backend, database, relation)
     if driver is not None:
         yield from by_driver(

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import SourceConfigurationError
@@ -142,13 +143,15 @@ def balanced_bounds(least: Any, most: Any, count: int, rows_between: Callable[[A
         pieces += [(rows_between(start, middle), start, middle), (rows_between(middle, end), middle, end)]
     pieces = sorted([*pieces, *whole], key=lambda piece: piece[1])
     total = sum(rows for rows, *_ in pieces)
-    bounds: list[Any] = []
-    seen = 0
-    for rows, _, end in pieces[:-1]:
-        seen += rows
-        if len(bounds) + 1 < count and seen * count >= total * (len(bounds) + 1):
-            bounds.append(end)
-    return bounds
+    ends = [end for *_, end in pieces[:-1]]
+    seen = list(accumulate(rows for rows, *_ in pieces[:-1]))
+    if not ends:
+        return []
+    nearest_ones = (
+        min(range(len(ends)), key=lambda place: abs(seen[place] * count - total * shard))
+        for shard in range(1, count)
+    )
+    return [ends[place] for place in dict.fromkeys(nearest_ones)]
 
 
 def _usable(value: Any) -> bool:

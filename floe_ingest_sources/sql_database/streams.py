@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from floe_ingest import SourceConnectionError
-from floe_ingest_sources.sql_database import drivers
+from floe_ingest_sources.sql_database import drivers, native
 from floe_ingest_sources.sql_database.readers import read_batches
 from floe_ingest_sources.sql_database.views import one_view, read_together
 
@@ -58,6 +58,16 @@ def by_shards(
     tables = _side_by_side(shards, driver, database, config)
     said = "reading by shards failed; one reader is taken"
     yield from _or_otherwise(tables, otherwise if config.shards == "auto" else None, said, names)
+
+
+def by_arrow(database: Database, config: SqlDatabaseConfig, relation: Relation) -> Iterator[Any]:
+    """Read by the Arrow fetch of the database's own driver."""
+    native.check_serves(database, relation)
+    reader = native.NAMES[database.url.get_backend_name()]
+    names = {"table": relation.name, "database": database.label}
+    _log.info(f"read by the Arrow fetch of {reader}", **names, reason="backend says so")
+    with speaking(database, f"reading {relation.name}"), database.connect() as connection:
+        yield from native.read(connection, database, relation, config.batch_rows)
 
 
 def by_sqlalchemy(

@@ -178,7 +178,8 @@ class Database:
             ) from None
         except ModuleNotFoundError as error:
             name = error.name or self.url.drivername
-            raise MissingPackageError(f"A {backend} database", name, f"pip install {name}") from error
+            install = f"pip install {_PACKAGES.get(name, name)}"
+            raise MissingPackageError(f"A {backend} database", name, install) from error
 
     def _check_file(self, path: Path) -> None:
         if path.is_file():
@@ -197,6 +198,9 @@ class Database:
         )
 
 
+_PACKAGES = {"mssql_python": "mssql-python"}
+# Which driver a URL without one means: those that have an Arrow fetch.
+_DEFAULT_DRIVERS = {"mssql": "mssql+mssqlpython", "oracle": "oracle+oracledb"}
 _FILES: dict[str, tuple[Kind, str]] = {"sqlite": ("sqlite", "SQLite"), "duckdb": ("duckdb", "DuckDB")}
 _WITH_TIMEOUT = ("postgresql", "postgres", "mysql", "mariadb")
 _DIALECTS = ("postgresql", "sqlite", "duckdb", "mysql", "mariadb", "oracle", "mssql")
@@ -240,7 +244,9 @@ def database_of(request: SourceRequest) -> Database:
             _need("pymysql")
         product = {"mysql": "MySQL", "mariadb": "MariaDB"}[backend]
         return Database("mysql", _label(url, product), url, statement_timeout=timeout)
-    return Database("other", _label(url, backend), url, statement_timeout=timeout)
+    url = url.set(drivername=_DEFAULT_DRIVERS.get(url.drivername, url.drivername))
+    product = {"mssql": "SQL Server", "oracle": "Oracle"}.get(backend, backend)
+    return Database("other", _label(url, product), url, statement_timeout=timeout)
 
 
 def _file(url: URL, request: SourceRequest) -> Database:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sources_support import request_for
 
-from floe_ingest import MissingPackageError, SchemaError, SourceConfigurationError
+from floe_ingest import SchemaError, SourceConfigurationError
 from floe_ingest_sources.sql_database import SqlDatabaseConfig
 from floe_ingest_sources.sql_database.reading import _items
 from floe_ingest_sources.sql_database.urls import Database
@@ -100,15 +100,3 @@ def test_a_missing_table_and_the_wrong_backend_are_said(tmp_path: Path) -> None:
         read(tmp_path, "CREATE TABLE t (i INTEGER)", name="tt", table="tt")
     with pytest.raises(SourceConfigurationError, match="backend: duckdb cannot read table t exactly"):
         read(tmp_path, table="t", backend="duckdb")
-
-
-def test_a_missing_driver_is_named_with_its_pip_line(tmp_path: Path) -> None:
-    from sqlalchemy import make_url
-
-    url = "oracle+oracledb://u:hunter2@h/d"
-    database = Database("other", "a database", make_url(url))
-    config = SqlDatabaseConfig(url=url, table="t")
-    with pytest.raises(
-        MissingPackageError, match=r"needs the Python package 'oracledb'\. Install it: pip install"
-    ):
-        list(_items(_request(config, tmp_path), database, "t"))
