@@ -1,9 +1,19 @@
 """Everything a user writes: the YAML file, floe's ``PluginRef.config``, and the argument of ``run``."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from floe_ingest.config.environment import expand
 from floe_ingest.config.fields import (
@@ -28,6 +38,11 @@ from floe_ingest_hookspecs.cursors import Cursor
 from floe_ingest_hookspecs.types import WriteMode
 
 MergeStrategy = Literal["upsert", "delete-insert", "insert-only", "scd2"]
+
+
+def as_text_of_date(value: Any) -> Any:
+    """Return a date that YAML has read as one as text."""
+    return value.isoformat() if isinstance(value, date) else value
 
 
 class _Written(BaseModel):
@@ -187,6 +202,44 @@ class ResourceConfig(TableOptions):
     """The options of one resource, over those of its source."""
 
 
+class PartitionsConfig(_Written):
+    """The partitions in which an orchestrator loads a source, each a range of its ``cursor_field``."""
+
+    every: Annotated[
+        Literal["hour", "day", "week", "month"] | None,
+        Field(description="The length of a partition in time, in UTC.", examples=["day"]),
+    ] = None
+    start: Annotated[
+        str | None,
+        BeforeValidator(as_text_of_date),
+        Field(description="With every: where the first partition begins.", examples=["2024-01-01"]),
+    ] = None
+    end: Annotated[
+        str | None,
+        BeforeValidator(as_text_of_date),
+        Field(description="With every: where the last partition ends.", examples=["2025-01-01"]),
+    ] = None
+    ranges: Annotated[
+        dict[str, tuple[CursorValue, CursorValue]] | None,
+        Field(
+            description="Instead of every: ranges by name; the first value of each, and the one it ends before.",
+            examples=[{"low": [0, 1000], "high": [1000, 2000]}],
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.every is None) == (self.ranges is None):
+            raise ValueError("write every and start, or ranges")
+        if self.every is not None and self.start is None:
+            raise ValueError("every needs start, as 2024-01-01")
+        if self.ranges is not None and (self.start or self.end):
+            raise ValueError("start and end count with every alone")
+        if self.ranges is not None and not self.ranges:
+            raise ValueError("ranges has no range")
+        return self
+
+
 class _SourceFields(_Written):
     """What a source is; apart from ``SourceConfig`` so that these fields stand first in its schema."""
 
@@ -222,7 +275,7 @@ class _SourceFields(_Written):
 class SourceConfig(TableOptions, _SourceFields):
     """One source: what is read, and where it lands."""
 
-    _as_written: ClassVar[frozenset[str]] = frozenset({"source_config", "resources"})
+    _as_written: ClassVar[frozenset[str]] = frozenset({"source_config", "resources", "partitions"})
 
     resources: Annotated[
         dict[str, Annotated[ResourceConfig, EmptyIsMapping]],
@@ -231,6 +284,44 @@ class SourceConfig(TableOptions, _SourceFields):
             description="Options of single resources, by their names; what is written here goes first.",
             examples=[{"customers": {"write_mode": "replace"}}],
         ),
+    ] = Field(default_factory=dict)
+
+    schedule: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="When an orchestrator loads the source: a cron expression, in UTC.",
+            examples=["0 * * * *"],
+        ),
+    ] = None
+    partitions: Annotated[
+        PartitionsConfig | None,
+        Field(
+            description="The partitions in which an orchestrator loads the source, by its cursor_field.",
+            examples=[{"every": "day", "start": "2024-01-01"}],
+        ),
+    ] = None
+    fresh_within_hours: Annotated[
+        float | None,
+        NotBool,
+        Field(
+            gt=0,
+            description="How old the newest row may be, by its cursor_field, before an orchestrator warns.",
+            examples=[24],
+        ),
+    ] = None
+    owners: Annotated[
+        tuple[str, ...],
+        EmptyIsList,
+        Field(
+            description="Who answers for the tables, as an orchestrator shows it.",
+            examples=[["team:sales", "ada@example.com"]],
+        ),
+    ] = ()
+    tags: Annotated[
+        dict[str, str],
+        EmptyIsMapping,
+        Field(description="Labels, as an orchestrator shows them.", examples=[{"domain": "sales"}]),
     ] = Field(default_factory=dict)
 
     def options_for(self, resource_name: str) -> ResourceConfig:

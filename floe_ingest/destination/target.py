@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.destination.catalogs import open_catalog
+from floe_ingest.destination.facts import greatest, key_facts, snapshot_facts
 from floe_ingest.destination.layout import (
     check_compatible,
     iceberg_schema,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from floe_ingest.dataplane.columns import Column
+    from floe_ingest.destination.facts import KeyFacts, SnapshotFacts
     from floe_ingest.destination.ledger import FoundLoad
 
 
@@ -148,6 +150,21 @@ class Target:
             if found := find_load(existing, LoadMark(load_id, pipeline), by_run=False):
                 return found
         return find_load(existing, LoadMark("", pipeline, run_id)) if run_id else None
+
+    def facts(self, table: str, snapshot_id: int | None = None) -> SnapshotFacts | None:
+        """Return what a snapshot of a table says, by default the newest; None where there is none."""
+        existing = self._load(table)
+        return snapshot_facts(existing, snapshot_id) if existing is not None else None
+
+    def greatest(self, table: str, column: str) -> Any:
+        """Return the greatest value of a column, from metadata alone; None where it is not known."""
+        existing = self._load(table)
+        return greatest(existing, column) if existing is not None else None
+
+    def keys(self, table: str, columns: Sequence[str]) -> KeyFacts | None:
+        """Return what the newest snapshot's files hold of key columns; None for no table."""
+        existing = self._load(table)
+        return key_facts(existing, columns) if existing is not None else None
 
     def reach(self) -> str:
         """Ask the catalog for the namespaces it has; return what was found, in words.

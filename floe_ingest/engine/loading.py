@@ -26,6 +26,7 @@ from floe_ingest.engine.resources import (
     leaves_out_seen,
     loaded_resources,
     merges,
+    selected,
 )
 from floe_ingest.errors import PluginError, SchemaError
 from floe_ingest.redaction import guard_logger, redacted_traceback
@@ -63,11 +64,13 @@ class Handed:
         pipeline: the pipeline to run, on the Iceberg destination; the engine's own without one.
         build: makes the source, anew for each try; the plugin of its type does without one.
         repeatable: whether ``build`` gives the rows again when it is called again.
+        resources: names of the resources to load; all where empty.
     """
 
     pipeline: Pipeline | None = None
     build: Callable[[], Any] | None = None
     repeatable: bool = True
+    resources: tuple[str, ...] = ()
 
     def name_for(self, request: SourceRequest) -> str:
         """Return the name of the pipeline: by source and whole destination, so that no two share a state."""
@@ -417,6 +420,8 @@ class _Attempt:
         built = build() if build is not None else job.plugins.build_source(job.request)
         registered = job.plugins.source_type(job.request.source_type)
         source = as_source(built, job.request.name, registered.plugin)
+        if job.handed.resources:
+            source = selected(source, job.handed.resources)
         check_tables(source, job.config, job.destination)
         bulk = build is None and "bulk" in registered.source_type.capabilities
         aim(

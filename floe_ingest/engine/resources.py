@@ -86,6 +86,21 @@ def loaded_resources(source: DltSource) -> Mapping[str, DltResource]:
     return {name: resource for name, resource in source.resources.selected.items() if resource.selected}
 
 
+def selected(source: DltSource, names: Collection[str]) -> DltSource:
+    """Return a source of which these resources alone are loaded.
+
+    Raises:
+        ConfigurationError: it has no such resource.
+    """
+    unknown = sorted(set(names) - set(source.resources))
+    if unknown:
+        raise ConfigurationError(
+            f"Source {source.name!r} has no resource {unknown[0]!r}, which was selected. "
+            f"It has: {', '.join(sorted(source.resources)) or 'none'}."
+        )
+    return source.with_resources(*names)
+
+
 def check_tables(source: DltSource, config: SourceConfig, destination: Destination) -> None:
     """Check that each resource has a table of its own, and that the configuration names none in vain.
 

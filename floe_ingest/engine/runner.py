@@ -85,6 +85,7 @@ def run(
     config: DltIngestionConfig,
     *,
     sources: Sequence[str] | None = None,
+    resources: Mapping[str, Sequence[str]] | None = None,
     run_id: str | None = None,
     full_refresh: bool = False,
     cursor_range: tuple[Any, Any] | None = None,
@@ -101,6 +102,7 @@ def run(
     Arguments:
         config: from ``load_config``, or made in Python.
         sources: names of the sources to load; all by default.
+        resources: by source, the names of the resources to load; all of a source that is not in it.
         run_id: names this logical execution. A table that carries it is skipped, so a run can be
             repeated under its id without loading anything twice.
         full_refresh: replace every table, and forget cursors.
@@ -127,7 +129,7 @@ def run(
         raise ValueError("cursor_range loads a part of a table, full_refresh all of it: choose one")
     plugins = plugins or load_plugins()
     with keeping_secret(secrets_written(config)):
-        prepared = _prepare(config, sources, plugins)
+        prepared = _selected(_prepare(config, sources, plugins), resources or {})
         if cursor_range is not None:
             prepared = _within(prepared, cursor_range)
         with keeping_secret(secrets_of(prepared)):
@@ -199,6 +201,15 @@ def _within(prepared: Prepared, cursor_range: tuple[Any, Any]) -> Prepared:
         replace(source, request=within_range(source.request, start, end)) for source in prepared.sources
     )
     return replace(prepared, sources=tuple(narrowed))
+
+
+def _selected(prepared: Prepared, resources: Mapping[str, Sequence[str]]) -> Prepared:
+    """Return sources of which the resources that were asked for are loaded alone."""
+    chosen = (
+        replace(source, handed=replace(source.handed, resources=tuple(resources.get(source.config.name, ()))))
+        for source in prepared.sources
+    )
+    return replace(prepared, sources=tuple(chosen))
 
 
 def _prepare(config: DltIngestionConfig, sources: Sequence[str] | None, plugins: Plugins) -> Prepared:

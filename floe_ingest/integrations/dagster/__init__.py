@@ -1,0 +1,35 @@
+"""Dagster: an asset for each table that a configuration loads.
+
+Importing this package does not import dagster; the names below do, on first use. They need the extra
+``dagster``.
+
+Example:
+    >>> from floe_ingest.integrations.dagster import definitions
+    >>> defs = definitions("ingest.yaml")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from floe_ingest.integrations.dagster.entry import definitions
+    from floe_ingest.integrations.dagster.translator import FloeIngestionTranslator, IngestionResourceData
+
+_HOME = {
+    "definitions": "entry",
+    "FloeIngestionTranslator": "translator",
+    "IngestionResourceData": "translator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+__all__ = ["FloeIngestionTranslator", "IngestionResourceData", "definitions"]
