@@ -222,7 +222,7 @@ class PartitionsConfig(_Written):
     ranges: Annotated[
         dict[str, tuple[CursorValue, CursorValue]] | None,
         Field(
-            description="Instead of every: ranges by name; the first value of each, and the one it ends before.",
+            description="Instead of every: ranges by name, the last value of each left out.",
             examples=[{"low": [0, 1000], "high": [1000, 2000]}],
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""What a snapshot says of the load that made it, and light looks at its data: from metadata, or key columns."""
+"""What a snapshot says of the load that made it, and light looks at its data."""
 
 from __future__ import annotations
 
@@ -166,7 +166,9 @@ def _summary(snapshot: Snapshot) -> dict[str, str]:
 
 def _schema_of(table: Table, snapshot: Snapshot) -> Schema:
     schemas = table.schemas()
-    return schemas.get(snapshot.schema_id, table.schema()) if snapshot.schema_id is not None else table.schema()
+    return (
+        schemas.get(snapshot.schema_id, table.schema()) if snapshot.schema_id is not None else table.schema()
+    )
 
 
 def _columns(schema: Schema) -> tuple[ColumnFact, ...]:

@@ -14,7 +14,7 @@ from dagster import (
 from dagster_shared.check import CheckError
 
 from floe_ingest.errors import ConfigProblem, InvalidConfigError
-from floe_ingest.integrations.dagster.checks import checks_of
+from floe_ingest.integrations.dagster.checks import check_specs
 from floe_ingest.integrations.dagster.faults import retry_policy
 from floe_ingest.integrations.dagster.loading import Step
 from floe_ingest.integrations.dagster.partitions import partitions_of
@@ -26,7 +26,7 @@ from floe_ingest.plugins import load_plugins
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dagster import AssetsDefinition, AssetSpec, RetryPolicy
+    from dagster import AssetsDefinition, AssetSpec, RetryPolicy, ScheduleDefinition, SensorDefinition
 
     from floe_ingest.config import SourceConfig
     from floe_ingest.integrations.dagster.parts import Part
@@ -45,17 +45,18 @@ def build(request: DefinitionsRequest) -> Definitions:
     translator = options.get("translator") or FloeIngestionTranslator()
     policy = options.get("retry_policy") or retry_policy(config.retry_config)
     observes = bool(options.get("observe_unchanged", True))
-    assets, checks, schedules, sensors = [], [], [], []
+    assets: list[AssetsDefinition] = []
+    schedules: list[ScheduleDefinition] = []
+    sensors: list[SensorDefinition] = []
     for where, source in _chosen(request):
         with _as_ours(where):
             described = [(_spec(part, translator, skippable=observes), part) for part in parts_of(source)]
             step = Step(config, source, {spec.key: part for spec, part in described}, plugins, observes)
             loaded = _assets(step, [spec for spec, _ in described], policy, where)
             assets.append(loaded)
-            checks += checks_of(step)
             schedules += schedule_of(source, loaded)
             sensors += sensor_of(config, source, loaded, plugins)
-    return Definitions(assets=assets, asset_checks=checks, schedules=schedules, sensors=sensors)
+    return Definitions(assets=assets, schedules=schedules, sensors=sensors)
 
 
 def _chosen(request: DefinitionsRequest) -> Iterator[tuple[str, SourceConfig]]:
@@ -89,14 +90,13 @@ def _spec(part: Part, translator: FloeIngestionTranslator, *, skippable: bool) -
     return spec.replace_attributes(skippable=skippable and part.source.partitions is None)
 
 
-def _assets(
-    step: Step, specs: list[AssetSpec], policy: RetryPolicy | None, where: str
-) -> AssetsDefinition:
+def _assets(step: Step, specs: list[AssetSpec], policy: RetryPolicy | None, where: str) -> AssetsDefinition:
     partitions = partitions_of(step.source, where)
 
     @multi_asset(
         name=f"load_{safe(step.source.name)}",
         specs=specs,
+        check_specs=check_specs(step.parts),
         can_subset=True,
         partitions_def=partitions,
         backfill_policy=BackfillPolicy.multi_run() if partitions else None,

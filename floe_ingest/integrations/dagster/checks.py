@@ -10,19 +10,14 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     MetadataValue,
-    multi_asset_check,
 )
 
-from floe_ingest.integrations.dagster.loading import target_of
-from floe_ingest.integrations.dagster.parts import safe
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from dagster import AssetChecksDefinition, AssetKey
+    from dagster import AssetKey
 
     from floe_ingest.destination.target import Target
-    from floe_ingest.integrations.dagster.loading import Step
     from floe_ingest.integrations.dagster.parts import Part
 
 ROW_COUNT = "row_count"
@@ -30,27 +25,14 @@ PRIMARY_KEY = "primary_key"
 FRESHNESS = "freshness"
 
 
-def checks_of(step: Step) -> Iterator[AssetChecksDefinition]:
-    """Yield the checks of a source's tables, as one step that can run some of them."""
-    wanted = [
-        (AssetCheckSpec(name, asset=key, description=about), part)
-        for key, part in step.parts.items()
+def check_specs(parts: Mapping[AssetKey, Part]) -> list[AssetCheckSpec]:
+    """Return the checks of a source's tables."""
+    return [
+        AssetCheckSpec(name, asset=key, description=about)
+        for key, part in parts.items()
         if part.table is not None
         for name, about in _names(part)
     ]
-    if not wanted:
-        return
-    parts = {spec.key: part for spec, part in wanted}
-
-    @multi_asset_check(
-        name=f"check_{safe(step.source.name)}", specs=[spec for spec, _ in wanted], can_subset=True
-    )
-    def check(context):  # type: ignore[no-untyped-def]  # Dagster resolves annotations at run time
-        with target_of(step.config, step.source, step.plugins) as target:
-            for key in context.selected_asset_check_keys:
-                yield _checked(key.name, key.asset_key, parts[key], target)
-
-    yield check
 
 
 def _names(part: Part) -> Iterator[tuple[str, str]]:
@@ -62,7 +44,8 @@ def _names(part: Part) -> Iterator[tuple[str, str]]:
         yield FRESHNESS, f"The newest row is not older than {part.source.fresh_within_hours:g} hours."
 
 
-def _checked(name: str, asset: AssetKey, part: Part, target: Target) -> AssetCheckResult:
+def checked(name: str, asset: AssetKey, part: Part, target: Target) -> AssetCheckResult:
+    """Return what one check of a table found."""
     passed, told, metadata = {ROW_COUNT: _rows, PRIMARY_KEY: _keys, FRESHNESS: _fresh}[name](part, target)
     return AssetCheckResult(
         asset_key=asset,
@@ -91,7 +74,11 @@ def _rows(part: Part, target: Target) -> _Checked:
     # A merge rewrites rows that were there, so its files may hold more than the load brought.
     exact = facts.operation == "append"
     passed = facts.added_rows == facts.rows if exact else facts.total_rows >= facts.added_rows >= facts.rows
-    return passed, f"{facts.rows:,} rows by the load's count, {facts.added_rows:,} in its data files.", metadata
+    return (
+        passed,
+        f"{facts.rows:,} rows by the load's count, {facts.added_rows:,} in its data files.",
+        metadata,
+    )
 
 
 def _keys(part: Part, target: Target) -> _Checked:
@@ -116,7 +103,9 @@ def _fresh(part: Part, target: Target) -> _Checked:
     from dlt.common.normalizers.naming.snake_case import NamingConvention
 
     options = part.source.options_for(part.resource or part.name)
-    newest = target.greatest(str(part.table), NamingConvention().normalize_identifier(str(options.cursor_field)))
+    newest = target.greatest(
+        str(part.table), NamingConvention().normalize_identifier(str(options.cursor_field))
+    )
     if newest is None:
         return False, "No data file tells the newest value.", {}
     at = _moment(newest)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dagster import Failure, MetadataValue, RetryPolicy
-from dagster import Backoff
+from dagster import Backoff, Failure, MetadataValue, RetryPolicy
 
 from floe_ingest_hookspecs import ErrorCategory
 
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
     from floe_ingest_hookspecs import LoadError
 
 _ADVICE = {
-    ErrorCategory.TRANSIENT: "The same load may succeed later; nothing is lost, and nothing will be doubled.",
+    ErrorCategory.TRANSIENT: "The same load may succeed later. Nothing is lost, and nothing will be doubled.",
     ErrorCategory.PARTIAL: "Run it again: tables that hold the load are passed over.",
     ErrorCategory.PERMANENT: "Trying again does not help until what the message names has changed.",
-    ErrorCategory.CONFIGURATION: "Change the configuration as the message says, and reload the code location.",
+    ErrorCategory.CONFIGURATION: "Change the configuration as the message says, and reload the definitions.",
 }
 _MAY_PASS = (ErrorCategory.TRANSIENT, ErrorCategory.PARTIAL)
 

@@ -18,6 +18,7 @@ from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.resources import Destination
 from floe_ingest.engine.runner import secrets_written
 from floe_ingest.errors import IngestionError
+from floe_ingest.integrations.dagster.checks import checked
 from floe_ingest.integrations.dagster.faults import failure_of, refusal_of
 from floe_ingest.integrations.dagster.metadata import metadata_of
 from floe_ingest.integrations.dagster.partitions import range_of, run_id_of
@@ -42,12 +43,12 @@ class PhaseTimes(Silent):
         self.seconds: dict[str, float] = {}
         self._current: tuple[str, float] | None = None
 
-    def phase(self, source: str, phase: Phase) -> None:
+    def phase(self, source: str, phase: Phase) -> None:  # noqa: ARG002
         """See ``Progress``."""
         self._end()
         self._current = (phase, time.monotonic())
 
-    def source_finished(self, result: SourceResult) -> None:
+    def source_finished(self, result: SourceResult) -> None:  # noqa: ARG002
         """See ``Progress``."""
         self._end()
 
@@ -77,36 +78,44 @@ class Step:
     observe_unchanged: bool
 
     def load(self, context: AssetExecutionContext) -> Iterator[Any]:
-        """Load the selected tables; yield what became of each.
+        """Load the selected tables, then check them; yield what became of each.
 
         Raises:
             Failure: the load failed. What was committed before is told first.
         """
         chosen = {key: part for key, part in self.parts.items() if key in context.selected_asset_keys}
+        with self._target() as target:
+            if chosen:
+                times = PhaseTimes()
+                result = self._run(context, chosen, times)
+                for key, part in chosen.items():
+                    tables = [table for table in result.tables if part.owns(table.table) and table.committed]
+                    if tables:
+                        yield self._told(key, tables, target, times)
+                if not result.success:
+                    raise failure_of(result.errors, self.source.name)
+            for check in context.selected_asset_check_keys:
+                yield checked(check.name, check.asset_key, self.parts[check.asset_key], target)
+
+    def _run(
+        self, context: AssetExecutionContext, chosen: Mapping[AssetKey, Part], times: PhaseTimes
+    ) -> SourceResult:
         names = [part.resource for part in chosen.values() if part.resource is not None]
-        times = PhaseTimes()
-        with target_of(self.config, self.source, self.plugins) as target:
-            try:
-                outcome = run(
-                    self.config,
-                    sources=[self.source.name],
-                    resources={self.source.name: names},
-                    run_id=run_id_of(context),
-                    cursor_range=range_of(context, self.source),
-                    plugins=self.plugins,
-                    progress=times,
-                )
-            except IngestionError as error:
-                redact_chain(error)
-                raise refusal_of(error, self.source.name) from error
-            [result] = outcome.sources
-            partitioned = self.source.partitions is not None
-            for key, part in chosen.items():
-                tables = [table for table in result.tables if part.owns(table.table) and table.committed]
-                if tables:
-                    yield self._told(key, tables, target, times, partitioned=partitioned)
-        if not result.success:
-            raise failure_of(result.errors, self.source.name)
+        try:
+            outcome = run(
+                self.config,
+                sources=[self.source.name],
+                resources={self.source.name: names},
+                run_id=run_id_of(context),
+                cursor_range=range_of(context, self.source),
+                plugins=self.plugins,
+                progress=times,
+            )
+        except IngestionError as error:
+            redact_chain(error)
+            raise refusal_of(error, self.source.name) from error
+        [result] = outcome.sources
+        return result
 
     def _told(
         self,
@@ -114,30 +123,27 @@ class Step:
         tables: list[TableResult],
         target: Target,
         times: PhaseTimes,
-        *,
-        partitioned: bool,
     ) -> Any:
         metadata = metadata_of(tables, target, times.seconds)
         unchanged = all(table.snapshot_id is None for table in tables)
-        if unchanged and self.observe_unchanged and not partitioned:
+        if unchanged and self.observe_unchanged and self.source.partitions is None:
             return AssetObservation(key, metadata=metadata, description="Nothing was new.")
         return MaterializeResult(asset_key=key, metadata=metadata)
 
+    @contextmanager
+    def _target(self) -> Iterator[Target]:
+        """Give the namespace that the source loads into, with its catalog open meanwhile.
 
-@contextmanager
-def target_of(config: DltIngestionConfig, source: SourceConfig, plugins: Plugins) -> Iterator[Target]:
-    """Give the namespace that a source loads into, with its catalog open meanwhile.
-
-    Raises:
-        Failure: the configuration of the catalog cannot work.
-    """
-    with keeping_secret(secrets_written(config)), catalogs_in_use():
-        try:
-            catalog = resolve_catalog(config)
-            properties = plugins.destination_config(catalog)
-        except IngestionError as error:
-            redact_chain(error)
-            raise refusal_of(error, source.name) from error
-        with keeping_secret(secret_leaves(dict(properties))):
-            namespace = Destination.parse(source.destination_table).namespace
-            yield Target(catalog.name, properties, namespace)
+        Raises:
+            Failure: the configuration of the catalog cannot work.
+        """
+        with keeping_secret(secrets_written(self.config)), catalogs_in_use():
+            try:
+                catalog = resolve_catalog(self.config)
+                properties = self.plugins.destination_config(catalog)
+            except IngestionError as error:
+                redact_chain(error)
+                raise refusal_of(error, self.source.name) from error
+            with keeping_secret(secret_leaves(dict(properties))):
+                namespace = Destination.parse(self.source.destination_table).namespace
+                yield Target(catalog.name, properties, namespace)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from floe_ingest_hookspecs import TableResult
 
 
-def metadata_of(tables: Sequence[TableResult], target: Target, seconds: Mapping[str, float]) -> dict[str, Any]:
+def metadata_of(
+    tables: Sequence[TableResult], target: Target, seconds: Mapping[str, float]
+) -> dict[str, Any]:
     """Return what is told of the tables of one asset: a root, and its children if it has any.
 
     Arguments:

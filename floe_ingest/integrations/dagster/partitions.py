@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -47,7 +47,8 @@ def partitions_of(source: SourceConfig, where: str) -> PartitionsDefinition[str]
         raise InvalidConfigError(
             [
                 ConfigProblem(
-                    f"{where}.partitions", "a partition is a range of cursor_field, and there is none. Write it"
+                    f"{where}.partitions",
+                    "a partition is a range of cursor_field, and there is none. Write it",
                 )
             ]
         )
@@ -71,7 +72,7 @@ def _moment(text: str | None, where: str) -> datetime | None:
 
 def range_of(context: AssetExecutionContext, source: SourceConfig) -> tuple[Any, Any] | None:
     """Return the range of the cursor that a run loads; None where it is not of a partition."""
-    if source.partitions is None or not context.has_partition_key and not context.has_partition_key_range:
+    if source.partitions is None or (not context.has_partition_key and not context.has_partition_key_range):
         return None
     if source.partitions.ranges is not None:
         return source.partitions.ranges[context.partition_key]
@@ -82,7 +83,7 @@ def range_of(context: AssetExecutionContext, source: SourceConfig) -> tuple[Any,
 def _bound(moment: datetime) -> str:
     """Return a bound as text, a date where that says it: it then also fits columns of dates."""
     at = moment.replace(tzinfo=None)
-    return date(at.year, at.month, at.day).isoformat() if at == datetime(at.year, at.month, at.day) else at.isoformat()
+    return at.date().isoformat() if at.time() == time.min else at.isoformat()
 
 
 def run_id_of(context: AssetExecutionContext) -> str:

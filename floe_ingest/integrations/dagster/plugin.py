@@ -24,7 +24,9 @@ def floe_ingest_build_definitions(orchestrator: str, request: DefinitionsRequest
         return None
     for package in ("dagster", "dagster_dlt"):
         if find_spec(package) is None:
-            raise MissingPackageError(package, "pip install 'floe-ingest[dagster]'")
+            raise MissingPackageError(
+                "The Dagster integration", package, "pip install 'floe-ingest[dagster]'"
+            )
     from floe_ingest.integrations.dagster.assembly import build
 
     return build(request)

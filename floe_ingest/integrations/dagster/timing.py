@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dagster import (
     AssetSelection,
@@ -12,6 +12,7 @@ from dagster import (
     SensorDefinition,
     SkipReason,
     TimeWindowPartitionsDefinition,
+    partition_loading_context,
 )
 
 from floe_ingest.config import resolve_source
@@ -40,10 +41,14 @@ def schedule_of(source: SourceConfig, assets: AssetsDefinition) -> Iterator[Sche
     def ask(context):  # type: ignore[no-untyped-def]  # Dagster resolves annotations at run time
         now = context.scheduled_execution_time
         if isinstance(partitions, TimeWindowPartitionsDefinition):
-            key = partitions.get_last_partition_key(now)
+            with partition_loading_context(effective_dt=now):
+                key = partitions.get_last_partition_key()
             return RunRequest(partition_key=key) if key else SkipReason("No partition has ended yet.")
         if partitions is not None:
-            return [RunRequest(run_key=f"{now}-{key}", partition_key=key) for key in partitions.get_partition_keys()]
+            return [
+                RunRequest(run_key=f"{now}-{key}", partition_key=key)
+                for key in partitions.get_partition_keys()
+            ]
         return RunRequest()
 
     yield ScheduleDefinition(

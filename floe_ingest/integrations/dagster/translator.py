@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IngestionResourceData:
-    """What a translator is told of a resource: what dagster-dlt tells, and where it stands in a configuration.
+    """What a translator is told of a resource: what dagster-dlt tells, and its configuration.
 
     Arguments:
         resource: stands for the dlt resource, by its name; it is built when it is loaded.
