@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from dagster import (
     DailyPartitionsDefinition,
@@ -93,7 +94,15 @@ def run_id_of(context: AssetExecutionContext) -> str:
     twice.
     """
     root = context.run.root_run_id or context.run.run_id
-    if context.has_partition_key_range and not context.has_partition_key:
+    if context.has_partition_key:
+        return f"{root}-{_plain(context.partition_key)}"
+    if context.has_partition_key_range:
         keys = context.partition_key_range
-        return f"{root}-{quote(keys.start, safe='')}-{quote(keys.end, safe='')}"
-    return f"{root}-{quote(context.partition_key, safe='')}" if context.has_partition_key else root
+        return f"{root}-{_plain(keys.start)}-{_plain(keys.end)}"
+    return str(root)
+
+
+def _plain(key: str) -> str:
+    """Return a partition's key as a part of a folder's name, still told from every other."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:60]
+    return plain if plain == key else f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

@@ -40,16 +40,18 @@ def schedule_of(source: SourceConfig, assets: AssetsDefinition) -> Iterator[Sche
 
     def ask(context):  # type: ignore[no-untyped-def]  # Dagster resolves annotations at run time
         now = context.scheduled_execution_time
+        if partitions is None:
+            yield RunRequest()
+            return
+        keys = partitions.get_partition_keys()
         if isinstance(partitions, TimeWindowPartitionsDefinition):
             with partition_loading_context(effective_dt=now):
-                key = partitions.get_last_partition_key()
-            return RunRequest(partition_key=key) if key else SkipReason("No partition has ended yet.")
-        if partitions is not None:
-            return [
-                RunRequest(run_key=f"{now}-{key}", partition_key=key)
-                for key in partitions.get_partition_keys()
-            ]
-        return RunRequest()
+                last = partitions.get_last_partition_key()
+            keys = [last] if last else []
+        if not keys:
+            yield SkipReason("No partition has ended yet.")
+        for key in keys:
+            yield RunRequest(run_key=f"{now.isoformat()}-{key}", partition_key=key)
 
     yield ScheduleDefinition(
         name=f"schedule_{safe(source.name)}",

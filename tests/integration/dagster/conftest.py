@@ -28,6 +28,11 @@ def shop(tmp_path: Path) -> Shop:
     return made
 
 
+@pytest.fixture(autouse=True)
+def _no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
+
+
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     import dagster as dg
