@@ -53,7 +53,14 @@ def code_in(cell: str) -> str:
 
 def models() -> dict[str, tuple[type[BaseModel], Mapping[str, FieldInfo]]]:
     """The models of a configuration by the heading of their table."""
-    from floe_ingest.config import CursorOptions, DltIngestionConfig, RetryConfig, SourceConfig, TableOptions
+    from floe_ingest.config import (
+        CursorOptions,
+        DltIngestionConfig,
+        PartitionsConfig,
+        RetryConfig,
+        SourceConfig,
+        TableOptions,
+    )
     from floe_ingest_sources.filesystem import CsvOptions, FilesystemConfig, ReaderOptions
     from floe_ingest_sources.rest_api import RestApiConfig
     from floe_ingest_sources.sql_database import SqlDatabaseConfig
@@ -63,6 +70,7 @@ def models() -> dict[str, tuple[type[BaseModel], Mapping[str, FieldInfo]]]:
         "retry_config": RetryConfig,
         "Table options": TableOptions,
         "cursor": CursorOptions,
+        "partitions": PartitionsConfig,
         "rest_api": RestApiConfig,
         "sql_database": SqlDatabaseConfig,
         "filesystem": FilesystemConfig,

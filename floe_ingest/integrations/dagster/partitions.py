@@ -73,10 +73,11 @@ def _moment(text: str | None, where: str) -> datetime | None:
 
 def range_of(context: AssetExecutionContext, source: SourceConfig) -> tuple[Any, Any] | None:
     """Return the range of the cursor that a run loads; None where it is not of a partition."""
-    if source.partitions is None or (not context.has_partition_key and not context.has_partition_key_range):
+    if source.partitions is None:
         return None
     if source.partitions.ranges is not None:
-        return source.partitions.ranges[context.partition_key]
+        [key] = context.partition_keys  # the backfill policy starts one run for each
+        return source.partitions.ranges[key]
     window = context.partition_time_window
     return _bound(window.start), _bound(window.end)
 
@@ -94,12 +95,10 @@ def run_id_of(context: AssetExecutionContext) -> str:
     twice.
     """
     root = context.run.root_run_id or context.run.run_id
-    if context.has_partition_key:
-        return f"{root}-{_plain(context.partition_key)}"
-    if context.has_partition_key_range:
-        keys = context.partition_key_range
-        return f"{root}-{_plain(keys.start)}-{_plain(keys.end)}"
-    return str(root)
+    if not context.has_partition_key and not context.has_partition_key_range:
+        return str(root)
+    keys = context.partition_keys
+    return "-".join([str(root), *(_plain(key) for key in dict.fromkeys((keys[0], keys[-1])))])
 
 
 def _plain(key: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from lakes import Lake
 from dagster_shop import Shop
+from lakes import Lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

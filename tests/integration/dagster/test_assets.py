@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster_shop import Shop, key, materialized, observed
-
 from readers import read_by_duckdb
 
 import floe_ingest
 from floe_ingest.integrations.dagster import FloeIngestionTranslator, definitions
 from floe_ingest.testing.inspect import connections
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def specs_of(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
@@ -110,7 +105,9 @@ class TestDefinitions:
             "assert any(info.name == 'dagster' for info in infos);"
             "print([name for name in sys.modules if name.split('.')[0].startswith('dagster')])"
         )
-        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+        ran = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+        )
         assert ran.stdout.strip() == "[]"
 
 

@@ -55,7 +55,11 @@ def test_ranges_by_name(shop: Shop, instance: dg.DagsterInstance) -> None:
 
 @pytest.mark.parametrize(
     ("every", "partition", "rows"),
-    [("hour", "2024-01-07-00:00", [7]), ("week", "2024-01-07", list(range(7, 14))), ("month", "2024-01-01", list(range(1, 31)))],
+    [
+        ("hour", "2024-01-07-00:00", [7]),
+        ("week", "2024-01-07", list(range(7, 14))),
+        ("month", "2024-01-01", list(range(1, 31))),
+    ],
 )
 def test_lengths(
     shop: Shop, instance: dg.DagsterInstance, every: str, partition: str, rows: list[int]

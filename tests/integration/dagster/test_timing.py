@@ -35,9 +35,7 @@ def test_a_partitioned_source_loads_the_last_whole_partition(
 ) -> None:
     days = {"every": "day", "start": "2024-01-01"}
     settings = {"url": "sqlite:///shop.db", "tables": ["orders"]}
-    defs = shop.definitions(
-        source_config=settings, schedule="5 0 * * *", partitions=days, cursor_field="day"
-    )
+    defs = shop.definitions(source_config=settings, schedule="5 0 * * *", partitions=days, cursor_field="day")
     [request] = tick(defs, instance).run_requests
     assert request.partition_key == "2024-01-09"
 
