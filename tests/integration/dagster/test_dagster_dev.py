@@ -1,4 +1,4 @@
-"""``dagster dev`` with its daemon and run launcher: runs of their own processes, in parallel and terminated."""
+"""``dagster dev`` with daemon and launcher: runs of processes of their own, side by side, and terminated."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from dagster_server import dagster_dev, until
-from dagster_shop import Shop
 from rest_support import Answer, serving
 
 if TYPE_CHECKING:
+    from dagster_shop import Shop
     from rest_support import Asked
 
 DEFINITIONS = """

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import pytest
 from dagster_shop import Shop, key, materialized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import dagster as dg
 
 DAYS = {"every": "day", "start": "2024-01-01", "end": "2024-01-31"}
 

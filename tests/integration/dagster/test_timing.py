@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster_shop import Shop
+
+if TYPE_CHECKING:
+    from dagster_shop import Shop
 
 AT = datetime(2024, 1, 10, 0, 5, tzinfo=UTC)
 
