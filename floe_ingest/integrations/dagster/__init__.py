@@ -15,12 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from floe_ingest.integrations.dagster.entry import definitions
+    from floe_ingest.integrations.dagster.floe import (
+        create_ingestion_assets,
+        create_ingestion_resources,
+        try_create_ingestion_resources,
+    )
     from floe_ingest.integrations.dagster.translator import FloeIngestionTranslator, IngestionResourceData
 
 _HOME = {
     "definitions": "entry",
     "FloeIngestionTranslator": "translator",
     "IngestionResourceData": "translator",
+    "create_ingestion_assets": "floe",
+    "create_ingestion_resources": "floe",
+    "try_create_ingestion_resources": "floe",
 }
 
 
@@ -32,4 +40,11 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-__all__ = ["FloeIngestionTranslator", "IngestionResourceData", "definitions"]
+__all__ = [
+    "FloeIngestionTranslator",
+    "IngestionResourceData",
+    "create_ingestion_assets",
+    "create_ingestion_resources",
+    "definitions",
+    "try_create_ingestion_resources",
+]

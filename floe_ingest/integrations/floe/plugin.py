@@ -143,6 +143,11 @@ class DltIngestionPlugin(IngestionPlugin):
         super().configure(config)
 
     @property
+    def configuration(self) -> DltIngestionConfig:
+        """What the plugin is configured with; an empty configuration where it is not."""
+        return self._settings
+
+    @property
     def _settings(self) -> DltIngestionConfig:
         return self._config if isinstance(self._config, DltIngestionConfig) else DltIngestionConfig()
 
