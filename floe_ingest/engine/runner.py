@@ -205,6 +205,7 @@ def _within(prepared: Prepared, cursor_range: tuple[Any, Any]) -> Prepared:
 
 def _selected(prepared: Prepared, resources: Mapping[str, Sequence[str]]) -> Prepared:
     """Return sources of which the resources that were asked for are loaded alone."""
+    _choose(prepared.config, list(resources))
     chosen = (
         replace(source, handed=replace(source.handed, resources=tuple(resources.get(source.config.name, ()))))
         for source in prepared.sources

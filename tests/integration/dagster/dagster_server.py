@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SETTINGS = """
 telemetry: {enabled: false}
+nux: {enabled: false}
 concurrency: {runs: {max_concurrent_runs: 4}}
 """
 LOCATION = {"repositoryLocationName": "definitions.py", "repositoryName": "__repository__"}
