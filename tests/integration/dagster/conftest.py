@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from dagster_shop import Shop
-from lakes import Lake
+from dagster_shop import Shop, new_shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,15 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    made = Shop(folder, Lake(folder / "warehouse"))
-    made.sql("CREATE TABLE orders (id INTEGER PRIMARY KEY, day TEXT, amount INTEGER)")
-    made.sql("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)")
-    days = [(number, f"2024-01-{number:02d}", number * 10) for number in range(1, 31)]
-    made.sql("INSERT INTO orders VALUES (?, ?, ?)", days)
-    made.sql("INSERT INTO customers VALUES (?, ?)", [(1, "Ada"), (2, "Bob")])
-    return made
+    return new_shop(tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from lakes import Lake
 
 from floe_ingest.integrations.dagster import definitions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from lakes import Lake
 
 
 @dataclass
@@ -53,6 +52,19 @@ class Shop:
 
     def ids(self, table: str) -> list[int]:
         return [row["id"] for row in self.lake.duckdb(table, "SELECT id FROM t ORDER BY id").to_pylist()]
+
+
+def new_shop(tmp_path: Path) -> Shop:
+    """Return a shop with thirty orders, one a day, and two customers."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    made = Shop(folder, Lake(folder / "warehouse"))
+    made.sql("CREATE TABLE orders (id INTEGER PRIMARY KEY, day TEXT, amount INTEGER)")
+    made.sql("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)")
+    days = [(number, f"2024-01-{number:02d}", number * 10) for number in range(1, 31)]
+    made.sql("INSERT INTO orders VALUES (?, ?, ?)", days)
+    made.sql("INSERT INTO customers VALUES (?, ?)", [(1, "Ada"), (2, "Bob")])
+    return made
 
 
 def key(name: str) -> dg.AssetKey:

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from dagster_server import dagster_dev, until
+from dagster_shop import Shop, new_shop
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dagster_shop import Shop
 
 DEFINITIONS = """
 from floe_ingest.integrations.dagster import definitions
 
 defs = definitions("ingest.yaml")
 """
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return new_shop(tmp_path)
 
 
 @pytest.fixture

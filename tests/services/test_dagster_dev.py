@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from dagster_server import dagster_dev, until
+from dagster_shop import Shop, new_shop
 from rest_support import Answer, serving
 
 if TYPE_CHECKING:
-    from dagster_shop import Shop
+    from pathlib import Path
+
     from rest_support import Asked
 
 DEFINITIONS = """
@@ -19,6 +21,11 @@ from floe_ingest.integrations.dagster import definitions
 
 defs = definitions("ingest.yaml")
 """
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return new_shop(tmp_path)
 
 
 @pytest.mark.timeout(900)
