@@ -59,6 +59,7 @@ lint: $(VENV)/.installed-dev ## Check style, format, types, security and import 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=examples/quickstart $(BIN)/mypy examples/quickstart
+	$(BIN)/mypy examples/dagster
 	$(BIN)/bandit -q -c pyproject.toml -r floe_ingest floe_ingest_sources hookspecs
 	$(BIN)/lint-imports
 
@@ -109,6 +110,7 @@ wheel: $(VENV)/.installed-dev ## Build the source distribution and the wheel int
 clean: ## Delete everything that the targets made
 	rm -rf $(VENV) build dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf .coverage coverage.xml examples/quickstart/.out benchmarks/data
+	cd examples/dagster && rm -rf data warehouse .floe-ingest top_rated.csv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An installation is a file that is newer than what it was made from.

@@ -302,10 +302,8 @@ class SourceConfig(TableOptions, _SourceFields):
         ),
     ] = None
     fresh_within_hours: Annotated[
-        float | None,
-        NotBool,
+        Annotated[float, NotBool, Field(gt=0)] | None,
         Field(
-            gt=0,
             description="How old the newest row may be, by its cursor_field, before an orchestrator warns.",
             examples=[24],
         ),

@@ -92,7 +92,10 @@ def postgresql() -> Path:
     Raises:
         ServiceError: it is not installed.
     """
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    programs = Path("/usr/lib/postgresql")
+    found = sorted(programs.glob("*/bin/initdb"))
+    if not found and _installed_by_apt("postgresql"):
+        found = sorted(programs.glob("*/bin/initdb"))
     if not found:
         raise ServiceError("PostgreSQL is not installed; on Debian: apt-get install postgresql")
     return found[-1].parent
@@ -107,11 +110,39 @@ def mariadb(program: str) -> str:
     return _required(program, "mariadb-server")
 
 
+def browser() -> tuple[str, str]:
+    """Return Debian's chromium, and the driver by which programs steer it.
+
+    Raises:
+        ServiceError: one of them is not installed.
+    """
+    return _required("chromium", "chromium"), _required("chromedriver", "chromium-driver")
+
+
 def _required(program: str, package: str) -> str:
-    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    """Return a program of the machine; as root on Debian its package is installed where it is missing."""
+    found = _on_path(program)
+    if found is None and _installed_by_apt(package):
+        found = _on_path(program)
     if found is None:
         raise ServiceError(f"{program} is not installed; on Debian: apt-get install {package}")
     return found
+
+
+def _on_path(program: str) -> str | None:
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+
+
+def _installed_by_apt(package: str) -> bool:
+    """Install a package of Debian; return whether that could be tried."""
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        return False
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with _locked("apt"):
+        call([apt, "update", "-qq"], environment=quiet)
+        call([apt, "install", "-y", "-qq", "--no-install-recommends", package], environment=quiet)
+    return True
 
 
 def _go_program(name: str, module: str) -> Path:

@@ -66,6 +66,33 @@ class Server:
         found = self.ask("query($r: ID!) { runOrError(runId: $r) { ... on Run { status } } }", r=run)
         return str(found["runOrError"]["status"])
 
+    def runs(self) -> list[str]:
+        """Return the status of each run, the newest first."""
+        return [run["status"] for run in self.told_of_runs()]
+
+    def told_of_runs(self) -> list[dict[str, Any]]:
+        """Return what the server keeps of each run, the newest first."""
+        found = self.ask("{ runsOrError { ... on Runs { results { runId status startTime endTime } } } }")
+        return list(found["runsOrError"]["results"])
+
+    def execute_again(self, run: str, strategy: str) -> str:
+        """Ask for a run over again, ALL_STEPS or FROM_FAILURE; return the new one's id."""
+        asked = self.ask(
+            "mutation($p: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $p) "
+            "{ __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }",
+            p={"parentRunId": run, "strategy": strategy},
+        )["launchRunReexecution"]
+        assert asked["__typename"] == "LaunchRunSuccess", asked
+        return str(asked["run"]["runId"])
+
+    def events(self, run: str) -> list[str]:
+        """Return the types of what happened in a run, in order."""
+        found = self.ask(
+            "query($r: ID!) { logsForRun(runId: $r) { ... on EventConnection { events { __typename } } } }",
+            r=run,
+        )
+        return [event["__typename"] for event in found["logsForRun"]["events"]]
+
     def backfill(self, partitions: list[str], *assets: str) -> str:
         params = {"assetSelection": [{"path": [name]} for name in assets], "partitionNames": partitions}
         asked = self.ask(

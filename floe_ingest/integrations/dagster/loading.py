@@ -12,7 +12,6 @@ from dagster import AssetObservation, MaterializeResult
 from floe_ingest.config import resolve_catalog
 from floe_ingest.config.secrets import secret_leaves
 from floe_ingest.destination.catalogs import catalogs_in_use
-from floe_ingest.destination.target import Target
 from floe_ingest.engine import run
 from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.resources import Destination
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from dagster import AssetExecutionContext, AssetKey
 
     from floe_ingest.config import DltIngestionConfig, SourceConfig
+    from floe_ingest.destination.target import Target
     from floe_ingest.engine.progress import Phase
     from floe_ingest.integrations.dagster.parts import Part
     from floe_ingest.plugins import Plugins
@@ -137,6 +137,9 @@ class Step:
         Raises:
             Failure: the configuration of the catalog cannot work.
         """
+        # It imports pyiceberg, which definitions do without.
+        from floe_ingest.destination.target import Target
+
         with keeping_secret(secrets_written(self.config)), catalogs_in_use():
             try:
                 catalog = resolve_catalog(self.config)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
 
@@ -95,13 +93,6 @@ def run_id_of(context: AssetExecutionContext) -> str:
     twice.
     """
     root = context.run.root_run_id or context.run.run_id
-    if not context.has_partition_key and not context.has_partition_key_range:
+    if not context.has_partition_key:
         return str(root)
-    keys = context.partition_keys
-    return "-".join([str(root), *(_plain(key) for key in dict.fromkeys((keys[0], keys[-1])))])
-
-
-def _plain(key: str) -> str:
-    """Return a partition's key as a part of a folder's name, still told from every other."""
-    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:60]
-    return plain if plain == key else f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    return f"{root}-{context.partition_key}"

@@ -18,7 +18,7 @@ from dagster import (
 from floe_ingest.config import resolve_source
 from floe_ingest.engine.runner import secrets_written
 from floe_ingest.integrations.dagster.parts import safe
-from floe_ingest.redaction import keeping_secret
+from floe_ingest.redaction import keeping_secret, redact_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,8 +93,12 @@ def _fingerprint(config: DltIngestionConfig, source: SourceConfig, plugins: Plug
     from floe_ingest_sources.filesystem.files import listings_of
 
     with keeping_secret(secrets_written(config)):
-        request = resolve_source(source, config, plugins)
-        found = [file for listing in listings_of(request) for file in listing.files]
+        try:
+            request = resolve_source(source, config, plugins)
+            found = [file for listing in listings_of(request) for file in listing.files]
+        except Exception as error:
+            redact_chain(error)  # Dagster keeps it, with its causes
+            raise
     if not found:
         return None
     digest = hashlib.sha256()

@@ -13,7 +13,7 @@ from lakes import Lake
 from floe_ingest.integrations.dagster import definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -23,7 +23,7 @@ class Shop:
 
     folder: Path
     lake: Lake
-    source: dict[str, Any] = field(default_factory=dict)
+    catalog: Mapping[str, str] = field(default_factory=dict)
 
     def sql(self, statement: str, rows: Sequence[Sequence[Any]] = ()) -> None:
         with sqlite3.connect(self.folder / "shop.db") as database:
@@ -42,7 +42,9 @@ class Shop:
             "destination_table": "bronze.shop_{resource}",
             **changes,
         }
-        document = {"retry_config": {"max_retries": 0}, "sources": [shop, *others]}
+        document: dict[str, Any] = {"retry_config": {"max_retries": 0}, "sources": [shop, *others]}
+        if self.catalog:
+            document["catalog_config"] = dict(self.catalog)
         path = self.folder / "ingest.yaml"
         path.write_text(json.dumps(document))
         return path

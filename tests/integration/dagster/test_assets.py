@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from dagster_shop import Shop, key, materialized, observed
 from readers import read_by_duckdb
+from rest_support import Answer, serving
 
 import floe_ingest
 from floe_ingest.integrations.dagster import FloeIngestionTranslator, definitions
@@ -110,6 +111,31 @@ class TestDefinitions:
         )
         assert ran.stdout.strip() == "[]"
 
+    @pytest.mark.parametrize("missing", ["dagster", "dagster_dlt"])
+    def test_without_the_extra_the_way_to_install_it_is_told(self, shop: Shop, missing: str) -> None:
+        code = (
+            f"import sys; sys.modules[{missing!r}] = None\n"
+            "from floe_ingest.integrations.dagster import definitions\n"
+            f"definitions({str(shop.write())!r})"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert ran.returncode == 1
+        assert "MissingPackageError" in ran.stderr
+        assert "pip install 'floe-ingest[dagster]'" in ran.stderr
+
+    def test_definitions_import_no_library_of_loads(self, shop: Shop) -> None:
+        code = (
+            "import sys; from floe_ingest.integrations.dagster import definitions\n"
+            f"definitions({str(shop.write())!r})\n"
+            "print([name for name in ('duckdb', 'pandas', 'pyarrow', 'pyiceberg') if name in sys.modules])"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+        )
+        assert ran.stdout.strip() == "[]"
+
 
 def load_key(defs: dg.Definitions, asset: dg.AssetKey) -> Any:
     return defs.resolve_implicit_global_asset_job_def().execute_in_process(asset_selection=[asset])
@@ -147,6 +173,26 @@ class TestMaterialisation:
         assert (second["rows_loaded"], second["total_rows"]) == (1, 31)
         assert (second["cursor_before"], second["cursor_after"]) == (30, 31)
         assert second["schema_changes"] == ["+ note: string"]
+
+    def test_descriptions_of_columns_and_rows_of_children(self, shop: Shop) -> None:
+        with serving() as api:
+            api.routes["/posts"] = [Answer([{"id": 1, "tags": ["a", "b"]}, {"id": 2, "tags": ["c"]}])]
+            columns = {"id": {"data_type": "bigint", "description": "The number of the post."}}
+            source = {
+                "name": "api",
+                "source_type": "rest_api",
+                "source_config": {
+                    "client": {"base_url": api.url, "paginator": "single_page"},
+                    "resources": [{"name": "posts", "columns": columns}],
+                },
+                "destination_table": "raw.{resource}",
+            }
+            told = materialized(load(shop.definitions(source), "api__posts"))["api__posts"]
+        described = {column.name: column for column in told["dagster/column_schema"].columns}
+        assert described["id"].description == "The number of the post."
+        assert described["id"].type == "long"
+        assert told["child_tables"] == {"raw.posts__tags": 3}
+        assert (told["rows_loaded"], told["total_rows"]) == (2, 2)
 
     def test_what_look_says_can_be_run(self, shop: Shop) -> None:
         told = materialized(load(shop.definitions(), "shop__customers"))["shop__customers"]
@@ -201,6 +247,30 @@ class TestChecks:
             for check in ("row_count", "primary_key")
         }
 
+    def test_rows_of_a_replace_that_are_too_many_are_found(self, shop: Shop) -> None:
+        """Another writer appends, and says that it wrote what our load did."""
+        import pyarrow as pa
+
+        defs = shop.definitions(write_mode="replace")
+        assert load(defs, "shop__customers").success
+        assert self.checked(load(defs, "shop__customers")) == {("customers", "row_count"): True}
+        table = shop.lake.table("bronze.shop_customers")
+        said = dict(table.current_snapshot().summary.additional_properties)
+        said = {name: value for name, value in said.items() if name.startswith("floe-ingest.")}
+        other = pa.table({"id": pa.array([1, 2, 3], pa.int64()), "name": ["x", "y", "z"]})
+        table.overwrite(other, snapshot_properties=said)
+        assert self.looked(defs, "customers", "row_count").passed is False
+
+    def looked(self, defs: dg.Definitions, table: str, check: str) -> Any:
+        """Run one check alone; return what it found."""
+        checks = dg.AssetSelection.checks(dg.AssetCheckKey(key(f"shop__{table}"), check))
+        job = dg.define_asset_job("look", selection=checks)
+        only = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("look")
+        result = only.execute_in_process()
+        assert materialized(result) == {}
+        [found] = result.get_asset_check_evaluations()
+        return found
+
     def test_a_key_that_is_there_twice_is_found(self, shop: Shop) -> None:
         import pyarrow as pa
 
@@ -208,12 +278,7 @@ class TestChecks:
         assert load(defs, "shop__customers").success
         other = pa.table({"id": pa.array([7, 7, None], pa.int64()), "name": ["x", "y", "z"]})
         shop.lake.table("bronze.shop_customers").append(other)
-        checks = dg.AssetSelection.checks(dg.AssetCheckKey(key("shop__customers"), "primary_key"))
-        job = dg.define_asset_job("look", selection=checks)
-        only = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("look")
-        result = only.execute_in_process()
-        assert materialized(result) == {}
-        [found] = result.get_asset_check_evaluations()
+        found = self.looked(defs, "customers", "primary_key")
         assert not found.passed
         assert (found.metadata["duplicates"].value, found.metadata["nulls"].value) == (2, 1)
 

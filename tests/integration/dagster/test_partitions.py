@@ -45,12 +45,13 @@ def test_a_day_is_loaded_and_loaded_again(shop: Shop, instance: dg.DagsterInstan
     assert list(materialized(emptied)) == ["shop__orders"], "a partition without rows is loaded all the same"
 
 
-def test_ranges_by_name(shop: Shop, instance: dg.DagsterInstance) -> None:
-    defs = partitioned(shop, {"ranges": {"low": [1, 11], "high": [11, 31]}}, "id")
-    load(defs, "low", instance)
+@pytest.mark.parametrize("name", ["low", "a/b: kleiner als 10 €"])
+def test_ranges_by_name(shop: Shop, instance: dg.DagsterInstance, name: str) -> None:
+    defs = partitioned(shop, {"ranges": {name: [1, 11], "high": [11, 31]}}, "id")
+    load(defs, name, instance)
     assert shop.ids("bronze.shop_orders") == list(range(1, 11))
     load(defs, "high", instance)
-    load(defs, "low", instance)
+    load(defs, name, instance)
     assert shop.ids("bronze.shop_orders") == list(range(1, 31))
 
 

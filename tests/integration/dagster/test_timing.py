@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pytest
 
 if TYPE_CHECKING:
     from dagster_shop import Shop
@@ -75,3 +77,20 @@ def test_a_new_file_asks_for_a_load_once(shop: Shop, instance: dg.DagsterInstanc
     second = look(first.cursor)
     assert len(second.run_requests) == 1
     assert second.run_requests[0].run_key != first.run_requests[0].run_key
+
+
+def test_a_sensor_that_fails_tells_no_secret(shop: Shop, instance: dg.DagsterInstance) -> None:
+    files = {
+        "name": "files",
+        "source_type": "filesystem",
+        "source_config": {"bucket_url": "http://ada:s3cr3t-w0rd@127.0.0.1:1/files", "file_glob": "a.csv"},
+        "destination_table": "raw.files",
+    }
+    repository = shop.definitions(files).get_repository_def()
+    sensor = repository.get_sensor_def("new_files_files")
+    context = dg.build_sensor_context(instance=instance, repository_def=repository)
+    with pytest.raises(Exception, match=r"127\.0\.0\.1:1") as raised:
+        sensor.evaluate_tick(context)
+    told = "".join(traceback.format_exception(raised.value))
+    assert "SourceConnectionError" in told
+    assert "s3cr3t-w0rd" not in told
