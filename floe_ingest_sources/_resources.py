@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def source_of(name: str, resources: Sequence[Any]) -> Any:
@@ -28,6 +28,27 @@ def dlt_name(name: str) -> str:
     """Return ``name`` as dlt accepts it for a source: an identifier."""
     word = re.sub(r"\W", "_", name)
     return word if word.isidentifier() else f"_{word}"
+
+
+def known_types() -> dict[str, str]:
+    """Return dlt's types of the columns that the table of the resource being read has from earlier loads.
+
+    The names are the table's; see ``known_type``.
+    """
+    import dlt
+
+    table = str(dlt.current.resource().table_name)
+    columns = dlt.current.source_schema().tables.get(table, {}).get("columns", {})
+    return {name: str(column["data_type"]) for name, column in columns.items() if "data_type" in column}
+
+
+def known_type(known: Mapping[str, str], column: str) -> str | None:
+    """Return dlt's type of the table's column for one of the source; None where there is none yet."""
+    if not known:
+        return None
+    import dlt
+
+    return known.get(dlt.current.source_schema().naming.normalize_identifier(column))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -47,7 +47,8 @@ def seen_as(name: str, kind: str, options: CsvOptions, *, seen: bool) -> str:
     if name in options.types:
         return settled_as(name, kind, options)
     if not seen:
-        return f"CASE WHEN {column} IS NOT NULL THEN {_STOP} END AS {column}"
+        # Named, since DuckDB takes a NULL without a type for an integer.
+        return f"CAST(CASE WHEN {column} IS NOT NULL THEN {_STOP} END AS VARCHAR) AS {column}"
     if kind == "VARCHAR":
         return column
     if kind == "DATE" and options.date_format:

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from floe_ingest_sources.filesystem.config import CsvOptions
-    from floe_ingest_sources.filesystem.files import FileGroup
-    from floe_ingest_sources.filesystem.rejected import Rejects
+    from floe_ingest_sources.filesystem.text_files import TextFiles
 
 _HEADER = 1 << 16
 _LONGEST_HEADER = 1 << 24
@@ -42,54 +41,39 @@ _SAMPLED_FILES = 32
 _MANY_READS = 64
 
 
-def scan_csv(
-    group: FileGroup,
-    options: CsvOptions,
-    further: tuple[str, ...],
-    file_column: str | None,
-    kept: Callable[[], Path],
-    rejects: Rejects | None,
-    *,
-    ordered: bool,
-) -> Iterator[Any]:
+def scan_csv(read: TextFiles, options: CsvOptions) -> Iterator[Any]:
     """Yield the scan over the files of a group.
 
     Arguments:
-        group: the files.
+        read: the files.
         options: how they are written.
-        further: names of columns that are added later (file name, partition folders).
-        file_column: the column that shall tell each row's file; None for none.
-        kept: gives an empty folder for rows that were looked at.
-        rejects: takes rows that cannot be read; None where such a row stops the load.
-        ordered: whether the rows have to come in the order of the files.
 
     Raises:
         SourceConfigurationError: a header does not fit; names the file.
         SourceConnectionError: a file cannot be read.
     """
+    group, file_column = read.group, read.file_column
     files = [
         CsvFile(path, group.shown(path), header_of(path, group.shown(path), options)) for path in group.files
     ]
-    names = _all_names(files, further)
+    names = _all_names(files, read.further)
     _known(options, names)
 
     def all_values(_: Exception | None = None) -> Iterator[Any]:
-        return _looked_at(group, files, names, options, file_column, kept, rejects)
+        return _looked_at(read, files, names, options)
 
-    sampled = _sample(files, names, options)
-    reads = _reads(files, ordered=ordered)
+    sampled = _sample(files, _states(names, options, read), options)
+    reads = _reads(files, ordered=read.ordered)
     if sampled is None or len(reads) > _MANY_READS:
         yield from all_values()
         return
-    if not any(state.seen for state in sampled.values()) and not options.types.keys() >= set(names):
-        # Without a value the types are not known, and a guess would be the table's for ever.
-        if len(files) <= _SAMPLED_FILES and all(_is_bare(file, options) for file in files):
-            return
+    seen = any(state.seen for state in sampled.values()) or options.types.keys() >= set(names)
+    if not seen and not _are_bare(files, options):
         yield from all_values()
         return
     chosen = [seen_as(name, sampled[name].kind, options, seen=sampled[name].seen) for name in names]
     chosen += [identifier(file_column)] if file_column else []
-    united = " UNION ALL BY NAME ".join(_read(header, options, file_column) for header, _ in reads)
+    united = " UNION ALL BY NAME ".join(_read_csv(header, options, file_column) for header, _ in reads)
     yield BulkScan(
         select_from(chosen, f"({united})"),
         tuple(paths for _, paths in reads),
@@ -111,9 +95,11 @@ def _reads(files: list[CsvFile], *, ordered: bool) -> list[tuple[tuple[str, ...]
     return list(by_header.items())
 
 
-def _is_bare(file: CsvFile, options: CsvOptions) -> bool:
-    """Tell whether a file has no row below its header."""
-    return next(rows_of(file.path, options, len(file.header)), None) is None
+def _are_bare(files: list[CsvFile], options: CsvOptions) -> bool:
+    """Tell whether files, unless they are many, have no row below their headers: all columns are text."""
+    if len(files) > _SAMPLED_FILES:
+        return False
+    return all(next(rows_of(file.path, options, len(file.header)), None) is None for file in files)
 
 
 def header_of(file: Path, shown: str, options: CsvOptions) -> tuple[str, ...]:
@@ -226,15 +212,21 @@ def _known(options: CsvOptions, names: list[str]) -> None:
             )
 
 
-def _states(names: list[str], options: CsvOptions) -> dict[str, TextColumn]:
-    return {name: TextColumn(date_format=options.date_format, decimal=options.decimal) for name in names}
+def _states(names: list[str], options: CsvOptions, read: TextFiles) -> dict[str, TextColumn]:
+    return {
+        name: TextColumn(
+            date_format=options.date_format, decimal=options.decimal, known=read.known_type(name)
+        )
+        for name in names
+    }
 
 
-def _sample(files: list[CsvFile], names: list[str], options: CsvOptions) -> Mapping[str, TextColumn] | None:
+def _sample(
+    files: list[CsvFile], states: Mapping[str, TextColumn], options: CsvOptions
+) -> Mapping[str, TextColumn] | None:
     """Return what the beginnings of some files show; None where a row of them is broken already."""
     import pyarrow as pa
 
-    states = _states(names, options)
     step = max(1, len(files) // _SAMPLED_FILES)
     chosen = {id(file): file for file in [*files[::step][:_SAMPLED_FILES], files[-1]]}
     size = _SAMPLE // len(chosen)
@@ -271,7 +263,7 @@ def _beginning(file: CsvFile, options: CsvOptions, size: int) -> Iterator[tuple[
         yield name, pa.array([None if value in nulls else value for value in column], pa.string())
 
 
-def _read(header: tuple[str, ...], options: CsvOptions, file_column: str | None) -> str:
+def _read_csv(header: tuple[str, ...], options: CsvOptions, file_column: str | None) -> str:
     read = call(
         "read_csv",
         auto_detect="false",
@@ -288,21 +280,14 @@ def _read(header: tuple[str, ...], options: CsvOptions, file_column: str | None)
     return select_from(["*"], read)
 
 
-def _looked_at(
-    group: FileGroup,
-    files: list[CsvFile],
-    names: list[str],
-    options: CsvOptions,
-    file_column: str | None,
-    kept: Callable[[], Path],
-    rejects: Rejects | None,
-) -> Iterator[Any]:
+def _looked_at(read: TextFiles, files: list[CsvFile], names: list[str], options: CsvOptions) -> Iterator[Any]:
     """Look at every value, and yield the scan over the rows that were kept, and the rejected rows."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    states = _states(names, options)
-    folder = kept()
+    states = _states(names, options, read)
+    file_column, rejects = read.file_column, read.rejects
+    folder = read.kept()
     schema = pa.schema([(name, pa.string()) for name in [*names, *([file_column] if file_column else [])]])
     paths: list[str] = []
     rows = 0
@@ -327,6 +312,6 @@ def _looked_at(
     if rows:
         chosen = [settled_as(name, states[name].kind, options) for name in names]
         chosen += [identifier(file_column)] if file_column else []
-        yield BulkScan(select_from(chosen, call("read_parquet")), (paths,), origin=group.origin)
+        yield BulkScan(select_from(chosen, call("read_parquet")), (paths,), origin=read.group.origin)
     if rejects is not None:
         yield from rejects.items()

@@ -18,11 +18,12 @@ from floe_ingest_sources.filesystem.json_look import Key, Keys, look, look_at, o
 from floe_ingest_sources.filesystem.text_types import PATTERNS, TIMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from floe_ingest_sources.filesystem.files import FileGroup
     from floe_ingest_sources.filesystem.rejected import Rejects
+    from floe_ingest_sources.filesystem.text_files import TextFiles
 
 _OBJECT_BYTES = 1 << 24
 _SAMPLE = 1 << 22
@@ -33,23 +34,12 @@ _STOP = "error('a value is not what a sample showed')"
 _ROWS_AT_ONCE = 5_000
 
 
-def scan_jsonl(
-    group: FileGroup,
-    nested: str,
-    further: tuple[str, ...],
-    file_column: str | None,
-    kept: Callable[[], Path],
-    rejects: Rejects | None,
-) -> Iterator[Any]:
+def scan_jsonl(read: TextFiles, nested: str) -> Iterator[Any]:
     """Yield the scan over the files of a group; nothing where no file has a row.
 
     Arguments:
-        group: the files, all of lines.
+        read: the files, all of lines.
         nested: ``native`` or ``json``: what objects and lists become.
-        further: names of columns that are added later (file name, partition folders).
-        file_column: the column that shall tell each row's file; None for none.
-        kept: gives an empty folder for lines that were looked at.
-        rejects: takes lines that cannot be read; None where such a line stops the load.
 
     Raises:
         SourceConfigurationError: a line is not a JSON object; names file and line.
@@ -57,12 +47,13 @@ def scan_jsonl(
     """
 
     def all_values(_: Exception | None = None) -> Iterator[Any]:
-        return _looked_at(group, nested, further, file_column, kept, rejects)
+        return _looked_at(read, nested)
 
-    found, key_lists = Keys(), list[list[str]]()
+    group, file_column = read.group, read.file_column
+    found, key_lists = Keys(read.known_type), list[list[str]]()
     try:
         _sample(group, found, key_lists)
-        _distinct([*found.keys, *further], group)
+        _distinct([*found.keys, *read.further], group)
     except SourceConfigurationError:
         yield from all_values()
         return
@@ -71,7 +62,7 @@ def scan_jsonl(
         yield from all_values()
         return
     shape = {name: _extracted(key, as_text=nested == "json") for name, key in found.keys.items()}
-    read = call(
+    objects = call(
         "read_json_objects",
         format=literal("newline_delimited"),
         maximum_object_size=str(_OBJECT_BYTES),
@@ -82,7 +73,7 @@ def scan_jsonl(
     if file_column:
         inner.append(identifier(file_column))
         outer.append(identifier(file_column))
-    select = f"{select_from(outer, f'({select_from(inner, read)})')} WHERE {_known_keys(found, key_lists)}"
+    select = f"{select_from(outer, f'({select_from(inner, objects)})')} WHERE {_known_keys(found, key_lists)}"
     paths = [duckdb_path(file) for file in group.files]
     yield BulkScan(select, (paths,), origin=group.origin, otherwise=all_values)
 
@@ -122,18 +113,12 @@ def rows_of(group: FileGroup, rejects: Rejects | None) -> Iterator[Any]:
         yield from rejects.items()
 
 
-def _looked_at(
-    group: FileGroup,
-    nested: str,
-    further: tuple[str, ...],
-    file_column: str | None,
-    kept: Callable[[], Path],
-    rejects: Rejects | None,
-) -> Iterator[Any]:
+def _looked_at(read: TextFiles, nested: str) -> Iterator[Any]:
     """Look at every value, and yield the scan over the lines by the types of all of them."""
-    found = Keys()
+    group, rejects = read.group, read.rejects
+    found = Keys(read.known_type)
     copies: dict[Path, Path] = {}
-    folder = kept() if rejects is not None else None
+    folder = read.kept() if rejects is not None else None
     for number, file in enumerate(group.files):
         if rejects is None or folder is None:
             look(file, group.shown(file), found)
@@ -147,8 +132,8 @@ def _looked_at(
         else:
             copy.unlink()
     if found.keys:
-        _distinct([*found.keys, *further], group)
-        yield _scan(group, copies, found, nested, file_column)
+        _distinct([*found.keys, *read.further], group)
+        yield _scan(group, copies, found, nested, read.file_column)
     if rejects is not None:
         yield from rejects.items()
 
@@ -250,11 +235,12 @@ def _seen_as(name: str, key: Key, *, as_text: bool) -> str | None:
         )
     written = f"CAST({value} AS VARCHAR)"
     if key.type is None and not key.mixed:
-        return f"CASE WHEN {value} IS NOT NULL THEN {_STOP} END AS {column}"
+        # Named, since DuckDB takes a NULL without a type for an integer.
+        return f"CAST(CASE WHEN {value} IS NOT NULL THEN {_STOP} END AS VARCHAR) AS {column}"
     kind, cast = types_of(key, as_text=as_text)
     if cast is not None or key.mixed:
         return None
-    if kind == "JSON" and key.nested and as_text:
+    if kind == "JSON" and key.nested and (as_text or key.known == "text"):
         return f"{written} AS {column}"
     if kind == "BOOLEAN":
         return (

@@ -43,7 +43,7 @@ _EXACT_IN_DOUBLE = float(1 << 53)
 
 @dataclass(slots=True)
 class Key:
-    """What is known of the values of one key."""
+    """What is known of the values of one key; ``known`` is dlt's type of the table's column for it."""
 
     type: Any = None
     mixed: bool = False
@@ -51,15 +51,27 @@ class Key:
     beyond_double: bool = False
     fractions: bool = False
     text: TextColumn = field(default_factory=lambda: TextColumn(TIMES))
+    known: str | None = None
 
 
 @dataclass(slots=True)
 class Keys:
-    """What is known of a group of files so far."""
+    """What is known of a group of files so far.
 
+    Arguments:
+        known_type: gives dlt's type of the table's column for a key.
+    """
+
+    known_type: Callable[[str], str | None] = lambda _: None
     keys: dict[str, Key] = field(default_factory=dict)
     as_text: set[str] = field(default_factory=set)
     longest: int = 0
+
+    def key(self, name: str) -> Key:
+        """Return what is known of a key."""
+        if name not in self.keys:
+            self.keys[name] = Key(known=self.known_type(name))
+        return self.keys[name]
 
 
 def look(
@@ -132,17 +144,17 @@ def look_at(chunk: bytes, shown: str, line: int, found: Keys, *, skip: bool = Fa
             # The beginning alone tells most keys that hold times, so that the chunk is parsed once; and
             # the order of keys, in which Arrow puts those of known type first.
             for name in _parse(head, found).column_names:
-                found.keys.setdefault(name, Key())
+                found.key(name)
         table = _parse(chunk, found)
     except pa.ArrowInvalid:
         # Arrow takes one type for a key; Python tells a mixed key from a broken line.
         columns, rejected = _parse_slowly(chunk, shown, line, skip=skip)
         for name, values in columns.items():
-            _see_values(found.keys.setdefault(name, Key()), values)
+            _see_values(found.key(name), values)
         return rejected
     for name in table.column_names:
         for values in table.column(name).chunks:
-            _see(found.keys.setdefault(name, Key()), values)
+            _see(found.key(name), values)
     return []
 
 
@@ -294,8 +306,10 @@ def types_of(key: Key, *, as_text: bool = False) -> tuple[str, str | None]:
     """
     from pyarrow import types
 
-    if key.nested and as_text:
+    if key.nested and (as_text or key.known == "text"):
         return "JSON", None
+    if key.known == "text":
+        return "VARCHAR", None
     if key.mixed:
         return ("JSON" if key.nested else "VARCHAR"), None
     if key.type is None:
@@ -308,7 +322,8 @@ def types_of(key: Key, *, as_text: bool = False) -> tuple[str, str | None]:
     if types.is_string(key.type):
         kind = key.text.kind
         return "VARCHAR", (None if kind == "VARCHAR" else kind)
-    return _duckdb(key.type) or "JSON", None
+    kind = _duckdb(key.type) or "JSON"
+    return ("DOUBLE" if kind == "BIGINT" and key.known == "double" and not key.beyond_double else kind), None
 
 
 def _duckdb(kind: Any) -> str | None:

@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import BulkScan
+from floe_ingest_sources._resources import known_types
 from floe_ingest_sources.filesystem.file_columns import FILE, file_columns
 from floe_ingest_sources.filesystem.incremental import Watermark, advanced, new_files
 from floe_ingest_sources.filesystem.rejected import Rejects
 from floe_ingest_sources.filesystem.staging import staged
+from floe_ingest_sources.filesystem.text_files import TextFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from floe_ingest import SourceRequest
     from floe_ingest_sources.filesystem.config import FilesystemConfig
-    from floe_ingest_sources.filesystem.files import FileGroup, Listing
+    from floe_ingest_sources.filesystem.files import Listing
     from floe_ingest_sources.filesystem.listing import FoundFile
     from floe_ingest_sources.filesystem.staging import WorkFolder
 
@@ -84,31 +86,29 @@ def _read(
         yield from rows_of(group, rejects)
         return
     columns = file_columns(listing, files, group, config)
-    items = _items(
-        group, config, columns.names if columns else (), lambda: folder("kept"), rejects, ordered=ordered
+    read = TextFiles(
+        group,
+        lambda: folder("kept"),
+        rejects,
+        columns.names if columns else (),
+        FILE if columns else None,
+        known_types(),
+        ordered,
     )
+    items = _items(read, config)
     yield from (columns.added(items) if columns else items)
 
 
-def _items(
-    group: FileGroup,
-    config: FilesystemConfig,
-    further: tuple[str, ...],
-    kept: Any,
-    rejects: Rejects | None,
-    *,
-    ordered: bool,
-) -> Iterator[Any]:
-    file_column = FILE if further else None
-    if group.format == "csv":
+def _items(read: TextFiles, config: FilesystemConfig) -> Iterator[Any]:
+    if read.group.format == "csv":
         from floe_ingest_sources.filesystem.delimited import scan_csv
 
-        yield from scan_csv(group, config.csv, further, file_column, kept, rejects, ordered=ordered)
-    elif group.format == "jsonl":
+        yield from scan_csv(read, config.csv)
+    elif read.group.format == "jsonl":
         from floe_ingest_sources.filesystem.json_lines import scan_jsonl
 
-        yield from scan_jsonl(group, config.nested, further, file_column, kept, rejects)
+        yield from scan_jsonl(read, config.nested)
     else:
         from floe_ingest_sources.filesystem.parquet import scan_parquet
 
-        yield scan_parquet(group, config.reader_options, file_column)
+        yield scan_parquet(read.group, config.reader_options, read.file_column)

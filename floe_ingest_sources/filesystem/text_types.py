@@ -48,20 +48,32 @@ class TextColumn:
         kinds: the DuckDB types to consider; all by default.
         date_format: how dates are written, if not in ISO form.
         decimal: what stands before the fraction of a number.
+        known: dlt's type of the column that the table has for it already. Into text goes every value as it
+            is written, into double whole numbers as well.
     """
 
     def __init__(
-        self, kinds: frozenset[str] | None = None, date_format: str | None = None, decimal: str = "."
+        self,
+        kinds: frozenset[str] | None = None,
+        date_format: str | None = None,
+        decimal: str = ".",
+        known: str | None = None,
     ) -> None:
         self._decimal = decimal
-        self._alive = [kind for kind in PATTERNS if kinds is None or kind in kinds]
+        is_text = known == "text"
+        self._alive = [kind for kind in PATTERNS if not is_text and (kinds is None or kind in kinds)]
         self._date_format = date_format
-        self.seen = False
+        self._known = known
+        self.seen = is_text
 
     @property
     def kind(self) -> str:
         """The narrowest type that holds every value seen so far; VARCHAR where none was seen."""
-        return self._alive[0] if self.seen and self._alive else "VARCHAR"
+        if not self.seen or not self._alive:
+            return "VARCHAR"
+        if self._known == "double" and self._alive[0] == "BIGINT" and "DOUBLE" in self._alive:
+            return "DOUBLE"
+        return self._alive[0]
 
     def see(self, values: pa.Array) -> None:
         """Take a batch of strings into account."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import SchemaError
+from floe_ingest_sources._resources import known_type
 from floe_ingest_sources.rest_api.page_reader import arrow_records
 
 if TYPE_CHECKING:
@@ -183,12 +184,10 @@ def _settled_column(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArr
 
 
 def _as_known(table: pa.Table, known: Mapping[str, str]) -> pa.Table:
-    import dlt
     import pyarrow as pa
 
-    normalize = dlt.current.source_schema().naming.normalize_identifier if known else str
     for position, field in enumerate(table.schema):
-        wanted = known.get(normalize(field.name))
+        wanted = known_type(known, field.name)
         if wanted == "double" and pa.types.is_integer(field.type):
             table = table.set_column(position, field.name, table[field.name].cast(pa.float64()))
         elif wanted == "text" and not pa.types.is_string(field.type):

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest import IngestionError, SourceConfigurationError, SourceConnectionError
+from floe_ingest_sources._resources import known_types
 from floe_ingest_sources.rest_api.wording import clean, said
 
 if TYPE_CHECKING:
@@ -151,21 +152,11 @@ def _pages(gen: Any, name: str, base_url: str, max_pages: int | None, native: bo
     if native:
         from floe_ingest_sources.rest_api.native import arrow_tables
 
-        yield from arrow_tables(pages, name, _known_types())
+        yield from arrow_tables(pages, name, known_types())
     else:
         yield from pages
     if not count.records:
         yield dlt.mark.materialize_table_schema()
-
-
-def _known_types() -> dict[str, str]:
-    """Return dlt's types of the columns that the resource's table has from earlier loads."""
-    import dlt
-
-    columns = (
-        dlt.current.source_schema().tables.get(str(dlt.current.resource().table_name), {}).get("columns", {})
-    )
-    return {name: str(column["data_type"]) for name, column in columns.items() if "data_type" in column}
 
 
 class _Count:

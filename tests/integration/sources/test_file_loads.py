@@ -399,11 +399,73 @@ class TestWhatASampleDoesNotShow:
         assert list(found[0].values()) == [self.FILL + 2, self.FILL + 1, 1]
 
 
+class TestLaterLoads:
+    """What a column is, the first load decides: no later file makes a column beside it by its looks alone."""
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_text_stays_text(self, kind: str, data: Path, load: Load, lake: Lake) -> None:
+        first, later = ({"zip": "0800", "at": "soon"}, {"zip": "8000", "at": "2024-01-02"})
+        for name, row in (("a", first), ("b", later)):
+            lines = [",".join(row), ",".join(row.values())] if kind == "csv" else [json.dumps(row)]
+            put(data, f"{name}.{kind}", "\n".join(lines) + "\n")
+            assert load({"file_glob": f"{name}.*"}).success
+        assert sorted(lake.duckdb("raw.src").to_pylist(), key=str) == [first, later]
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_whole_numbers_go_into_doubles_if_they_fit(
+        self, kind: str, data: Path, load: Load, lake: Lake
+    ) -> None:
+        for name, value in (("a", "0.5"), ("b", "7"), ("c", str(2**53 + 1))):
+            put(data, f"{name}.{kind}", f"n\n{value}\n" if kind == "csv" else f'{{"n": {value}}}\n')
+            assert load({"file_glob": f"{name}.*"}).success
+        rows = lake.duckdb("raw.src").to_pylist()
+        assert sorted(row["n"] for row in rows if row["n"] is not None) == [0.5, 7.0]
+        assert [row["n__v_bigint"] for row in rows if row["n"] is None] == [2**53 + 1]
+
+    def test_json_of_any_kind_goes_into_text(self, data: Path, load: Load, lake: Lake) -> None:
+        put(data, "a.jsonl", '{"v": "x"}\n')
+        assert load().success
+        for name, value in (("b", "5"), ("c", '{"deep": [1]}'), ("d", "true"), ("e", "null")):
+            put(data, f"{name}.jsonl", f'{{"v": {value}}}\n')
+            assert load({"file_glob": f"{name}.*"}).success
+        values = {str(row["v"]).replace(" ", "") for row in lake.duckdb("raw.src").to_pylist()}
+        assert values == {"x", "5", '{"deep":[1]}', "true", "None"}
+
+
 class TestEmpty:
     def test_an_empty_folder_and_empty_files_are_no_failure(self, data: Path, load: Load) -> None:
         assert load().sources[0].rows_loaded == 0
         put(data, "a.csv", "id,x\n")
         assert load().success
+
+    def test_a_header_alone_makes_a_table_of_text(self, data: Path, load: Load, lake: Lake) -> None:
+        put(data, "a.csv", "id,day\n")
+        result = load()
+        assert [(table.table, table.rows_loaded) for table in result.sources[0].tables] == [("raw.src", 0)]
+        kinds = {field.name: str(field.field_type) for field in lake.table("raw.src").schema().fields}
+        assert kinds == {"id": "string", "day": "string"}
+        put(data, "a.csv", "id,day\n007,2024-01-02\n8,\n")
+        assert load().success
+        assert lake.duckdb("raw.src").to_pylist() == [
+            {"id": "007", "day": "2024-01-02"},
+            {"id": "8", "day": None},
+        ]
+
+    def test_a_column_without_a_value_is_text(self, data: Path, load: Load, lake: Lake) -> None:
+        put(data, "a.csv", "id,note\n1,\n")
+        put(data, "b.jsonl", '{"id": 1, "note": null}\n')
+        assert load(
+            {"tables": {"of_csv": "*.csv", "of_json": "*.jsonl"}}, destination_table="raw.{resource}"
+        ).success
+        for table in ("raw.of_csv", "raw.of_json"):
+            assert str(lake.table(table).schema().find_field("note").field_type) == "string"
+
+    def test_an_empty_parquet_file_makes_its_table(self, data: Path, load: Load, lake: Lake) -> None:
+        schema = pa.schema([("id", pa.int64()), ("at", pa.timestamp("us", "UTC"))])
+        pq.write_table(schema.empty_table(), data / "a.parquet")
+        assert load().sources[0].rows_loaded == 0
+        kinds = [str(field.field_type) for field in lake.table("raw.src").schema().fields]
+        assert kinds == ["long", "timestamptz"]
 
     def test_known_columns_make_a_table(self, data: Path, load: Load, lake: Lake) -> None:
         put(data, "a.csv", "id,x\n")
