@@ -53,6 +53,10 @@ docs-test: $(VENV)/.installed-dev ## Check that documentation and code agree, an
 	$(BIN)/python -m pytest tests/docs $(ARGS)
 	$(BIN)/python -m pytest --doctest-modules --import-mode=prepend hookspecs/floe_ingest_hookspecs floe_ingest floe_ingest_sources
 
+.PHONY: docs
+docs: $(VENV)/.installed-dev ## Build the documentation as a site into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## Check style, format, types, security and import layers
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -115,6 +116,22 @@ class GuardedPlugin:
                         f"{did_you_mean(name, valid)} Valid arguments: {', '.join(valid) or 'none'}"
                     )
         return f"Plugin {self.info} was refused: {' '.join(str(error).split())}"
+
+    def warn(self, warning: Warning, manager: pluggy.PluginManager) -> None:
+        """Give pluggy's warning of a deprecated hook or argument at the plugin's own line, with its name.
+
+        Arguments:
+            warning: as pluggy gave it, at a line of this module: what it registers is guarded.
+            manager: knows the specifications.
+        """
+        for hook, function in self._functions:
+            spec = getattr(manager.hook, hook).spec
+            if spec is None or warning not in (spec.warn_on_impl, *(spec.warn_on_impl_args or {}).values()):
+                continue
+            code = inspect.unwrap(function).__code__
+            warnings.warn_explicit(
+                f"Plugin {self.info}, {hook}: {warning}", type(warning), code.co_filename, code.co_firstlineno
+            )
 
     def __repr__(self) -> str:
         return f"GuardedPlugin({self.info})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -128,11 +129,16 @@ class _Loader:
         guarded = GuardedPlugin(plugin, info, self.manager)
         _refuse_unknown(guarded)
         try:
-            self.manager.register(guarded, info.name)
+            with warnings.catch_warnings(record=True) as deprecated:
+                warnings.simplefilter("always")
+                self.manager.register(guarded, info.name)
         except pluggy.PluginValidationError as error:
             if self.manager.is_registered(guarded):  # pluggy before 1.7 registers first, and checks then
                 self.manager.unregister(guarded)
             raise PluginLoadError(guarded.explain(error)) from error
+        for warning in deprecated:
+            if isinstance(warning.message, Warning):
+                guarded.warn(warning.message, self.manager)
         self.guarded[info.name] = guarded
         self.infos[info.name] = replace(info, hooks=guarded.hooks)
         if not guarded.hooks:

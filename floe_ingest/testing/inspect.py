@@ -108,7 +108,7 @@ def same_rows(found: list[dict[str, Any]], expected: list[dict[str, Any]], table
     """Compare rows without their order, by the columns of the expected ones.
 
     Raises:
-        AssertionError: they differ; says which rows are missing and which were not expected.
+        AssertionError: they differ; says which rows are missing, which were not expected, and what to do.
     """
     names = list(dict.fromkeys(name for row in expected for name in row))
     left = sorted(_as_text(row, names) for row in found)
@@ -118,7 +118,9 @@ def same_rows(found: list[dict[str, Any]], expected: list[dict[str, Any]], table
     missing, surplus = _without(right, left), _without(left, right)
     raise AssertionError(
         f"Table {table!r} is not what was expected {when}: it has {len(left)} rows, expected were "
-        f"{len(right)}.\nMissing: {_some(missing)}\nNot expected: {_some(surplus)}"
+        f"{len(right)}.\nMissing: {_some(missing)}\nNot expected: {_some(surplus)}\n"
+        f"Yield what the source holds, each time that it is read, with types that keep its values; or "
+        f"correct what this class expects."
     )
 
 

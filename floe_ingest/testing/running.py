@@ -113,7 +113,9 @@ class SourceRunner:
         """Load the source in a process of its own.
 
         Arguments:
-            source_type, source_config, options: as for a load.
+            source_type: its type.
+            source_config: its settings.
+            options: further fields of the source.
             kill: kill the process (``SIGKILL``) when the tables are committed and the run is not marked as
                 done.
         """

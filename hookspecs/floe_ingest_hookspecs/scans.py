@@ -95,7 +95,8 @@ class BulkScan:
 
         Arguments:
             files: their paths, none of them a pattern.
-            origin, ordered: see above.
+            origin: what messages call them.
+            ordered: whether the order of the rows has to stay.
 
         Example:
             >>> BulkScan.of_parquet(["day=1/a.parquet"], origin="a day").files

@@ -60,7 +60,7 @@ def floe_ingest_build_source(request: SourceRequest) -> Any:
 
     Raises:
         SourceConfigurationError: the configuration cannot work; names the key and what would.
-        Any other exception reaches the user with the plugin's and the hook's name.
+        Exception: any other reaches the user with the plugin's and the hook's name.
 
     Example::
 

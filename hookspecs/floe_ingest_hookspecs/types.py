@@ -103,8 +103,10 @@ class SourceRequest:
         source_type: the declared type.
         config: the instance of that type's ``config_model``.
         destination_table: as written; may hold ``{resource}``.
-        write_mode, primary_key, cursor_field: the table-side fields where the user wrote them; None or
-            empty leaves the resource's own hint in force.
+        write_mode: append, replace or merge where the user wrote it; None leaves the resource's own hint in
+            force.
+        primary_key: its columns where the user wrote them; empty leaves the resource's own hint in force.
+        cursor_field: the column where the user wrote one; None leaves the resource's own hint in force.
         config_folder: the folder against which relative paths in ``config`` are resolved.
         work_folder: where this load may keep files while it lasts; emptied after it. None in a probe.
         cursor: ``cursor_field`` with the options beside it.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
 import types
+import warnings
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from floe_ingest.errors import (
     SourceConfigurationError,
 )
 from floe_ingest.plugins import PluginInfo, Plugins, RegisteredType, load_plugins
-from floe_ingest_hookspecs import Requirement, SourceType, hookimpl
+from floe_ingest_hookspecs import Requirement, SourceType, hookimpl, specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -268,6 +270,71 @@ class TestDistributions:
         assert infos["dns"].error is None
         assert infos["torn"].distribution == "unknown distribution"
         assert "no_such_module" in (infos["torn"].error or "")
+
+
+class TestDeprecations:
+    """A hook, or an argument, that will be taken away warns where a plugin implements it."""
+
+    @pytest.mark.parametrize("mark", ["warn_on_impl", "warn_on_impl_args"])
+    def test_the_author_is_shown_the_line(
+        self, install: Install, monkeypatch: pytest.MonkeyPatch, mark: str
+    ) -> None:
+        folder = install("acme_dns")
+        old = DeprecationWarning("will be taken away in 2.0; probe in floe_ingest_check_source")
+        told = old if mark == "warn_on_impl" else {"request": old}
+        monkeypatch.setitem(specs.floe_ingest_build_source.floe_ingest_spec, mark, told)
+        with pytest.warns(DeprecationWarning, match="will be taken away") as warned:
+            load_plugins(allow=["acme-dns"])
+        (warning,) = warned
+        assert str(warning.message) == (
+            "Plugin 'dns' of acme-dns 1.2.0 (acme_dns), floe_ingest_build_source: "
+            "will be taken away in 2.0; probe in floe_ingest_check_source"
+        )
+        assert warning.filename == str(folder / "acme_dns.py")
+        lines = (folder / "acme_dns.py").read_text().splitlines()
+        assert "def floe_ingest_build_source" in "".join(lines[warning.lineno - 1 : warning.lineno + 1])
+
+    def test_who_does_not_use_it_is_not_warned(
+        self, install: Install, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        install("acme_dns")
+        old = DeprecationWarning("will be taken away")
+        monkeypatch.setitem(specs.floe_ingest_after_run.floe_ingest_spec, "warn_on_impl", old)
+        monkeypatch.setitem(
+            specs.floe_ingest_build_source.floe_ingest_spec, "warn_on_impl_args", {"other": old}
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert load_plugins(allow=["acme-dns"]).infos()[0].error is None
+
+    def test_pytest_shows_it_to_an_author(self, install: Install, tmp_path: Path) -> None:
+        """As in a package's own tests: warnings as errors make the run fail, and say why."""
+        folder = install("acme_dns")
+        (tmp_path / "test_mine.py").write_text(
+            """
+from floe_ingest_hookspecs import specs
+
+specs.floe_ingest_build_source.floe_ingest_spec["warn_on_impl"] = DeprecationWarning("write another")
+
+def test_mine(floe_manager):
+    assert "dns_zone" in floe_manager("acme-dns").source_types()
+"""
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(folder)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        assert (
+            "DeprecationWarning: Plugin 'dns' of acme-dns 1.2.0 (acme_dns), floe_ingest_build_source: write"
+            in done.stdout
+        )
+        assert "acme_dns.py" in done.stdout
 
 
 class TestAllow:
