@@ -3,7 +3,8 @@
 Each run of a source has a folder of its own, ``<root>/<source>/<run id>``, the id as ``folder_name`` writes
 it. It is locked while the run lasts and removed when it has ended well. A folder that is there and not locked
 belongs to a run that failed or died; the next invocation goes on with it, under its run id, so that nothing
-is loaded twice.
+is loaded twice. Where each invocation has a run id of its own, as an orchestrator gives, nobody may ever come
+back for it: the folders of runs that ended a week ago are removed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOCK = "lock"
+_KEPT = timedelta(days=7)
 _COPY = "+"
 """Between a run's id and what tells two folders of that run apart; no id has it, as it is written."""
 
@@ -130,9 +133,10 @@ def _take(home: Path, run_id: str | None, fallback: str) -> tuple[Path, bool, in
         unfinished = sorted((path for path in home.iterdir() if path.is_dir()), reverse=True)
         for path in unfinished:
             if (handle := _lock(path)) is not None:
-                _remove_older(unfinished[unfinished.index(path) + 1 :])
+                _remove_unlocked(unfinished[unfinished.index(path) + 1 :])
                 return path, True, handle
     wanted = home / folder_name(run_id or fallback)
+    _remove_unlocked([path for path in home.iterdir() if path != wanted and _is_old(path)])
     resumed = wanted.exists()
     wanted.mkdir(mode=0o700, exist_ok=True)
     handle = _lock(wanted)
@@ -146,8 +150,16 @@ def _take(home: Path, run_id: str | None, fallback: str) -> tuple[Path, bool, in
     return wanted, resumed, handle
 
 
-def _remove_older(paths: list[Path]) -> None:
-    """Remove unfinished runs that a newer unfinished one has overtaken."""
+def _is_old(path: Path) -> bool:
+    """Return whether a run was last taken up long ago: its lock has the time of that."""
+    try:
+        return path.is_dir() and time.time() - (path / _LOCK).stat().st_mtime > _KEPT.total_seconds()
+    except OSError:
+        return False  # it was removed meanwhile, or is none of ours
+
+
+def _remove_unlocked(paths: list[Path]) -> None:
+    """Remove the folders of runs that nobody is at work on."""
     for path in paths:
         if (handle := _lock(path)) is not None:
             shutil.rmtree(path, ignore_errors=True)
@@ -168,4 +180,5 @@ def _lock(path: Path) -> int | None:
     if not (path / _LOCK).exists():  # its owner ended and removed it between the two calls
         os.close(handle)
         return None
+    os.utime(handle)
     return handle

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +44,41 @@ def test_two_at_once_have_the_same_id_and_folders_of_their_own(tmp_path: Path) -
     with run_folder(tmp_path, "shop", "r-1", "") as one, run_folder(tmp_path, "shop", "r-1", "") as other:
         assert (one.run_id, other.run_id) == ("r-1", "r-1")
         assert one.path != other.path
+
+
+def failed(home: Path, run_id: str, days_ago: float) -> Path:
+    """Leave the folder of a run that failed some days ago."""
+    with suppress(KeyError), run_folder(home, "shop", run_id, "") as folder:
+        (folder.path / "package").write_text("rows")
+        raise KeyError
+    then = time.time() - days_ago * 86_400
+    os.utime(folder.path / "lock", (then, then))
+    return folder.path
+
+
+def test_folders_that_nobody_came_back_for_are_removed(tmp_path: Path) -> None:
+    """An orchestrator gives each run an id of its own: without that, each failure would stay for ever."""
+    old, recent = failed(tmp_path, "r-1", 8), failed(tmp_path, "r-2", 6)
+    with run_folder(tmp_path, "shop", "r-0", "") as at_work:
+        then = time.time() - 30 * 86_400
+        os.utime(at_work.path / "lock", (then, then))
+        with run_folder(tmp_path, "shop", "r-3", ""):
+            assert not old.exists()
+            assert recent.exists()
+            assert at_work.path.exists()
+
+
+def test_a_run_that_is_tried_again_after_long_still_has_its_folder(tmp_path: Path) -> None:
+    failed(tmp_path, "r-1", 30)
+    with run_folder(tmp_path, "shop", "r-1", "") as again:
+        assert again.resumed
+        assert (again.path / "package").exists()
+    assert not again.path.exists()
+    path = failed(tmp_path, "r-1", 30)
+    with pytest.raises(KeyError), run_folder(tmp_path, "shop", "r-1", ""):
+        raise KeyError
+    with run_folder(tmp_path, "shop", "r-2", ""):
+        assert path.exists()
 
 
 @pytest.mark.parametrize("run_id", AWKWARD)
