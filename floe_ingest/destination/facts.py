@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from floe_ingest.dataplane.connection import DataPlaneSettings
+from floe_ingest.dataplane.keys import KeyCounts, count_keys
 from floe_ingest.destination.ledger import LOAD_ID, PIPELINE, ROWS, STATE, ancestry
 from floe_ingest.destination.state import ResourceState
 
@@ -111,34 +115,18 @@ def greatest(table: Table, column: str) -> Any:
     return _as_value(max(bounds), field.field_type)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFacts:
-    """What the data files that a snapshot added hold of key columns.
-
-    Arguments:
-        rows: rows read.
-        duplicates: rows whose key another row has.
-        nulls: rows in which a key column has no value.
-    """
-
-    rows: int
-    duplicates: int
-    nulls: int
-
-
-def key_facts(table: Table, columns: Sequence[str]) -> KeyFacts:
+def key_facts(table: Table, columns: Sequence[str]) -> KeyCounts:
     """Count duplicate and missing keys in the data files that the newest snapshot added.
 
     A merge rewrites each file that may hold a key of the load, so a key that is there twice because of that
     load is twice in those files.
     """
-    import pyarrow.compute as pc
     from pyiceberg.io.pyarrow import ArrowScan
     from pyiceberg.manifest import ManifestEntryStatus
 
     snapshot = table.current_snapshot()
     if snapshot is None:
-        return KeyFacts(0, 0, 0)
+        return KeyCounts(0, 0, 0)
     added = {
         entry.data_file.file_path
         for manifest in snapshot.manifests(table.io)
@@ -149,15 +137,9 @@ def key_facts(table: Table, columns: Sequence[str]) -> KeyFacts:
     scan = table.scan(selected_fields=tuple(columns))
     tasks = [task for task in scan.plan_files() if task.file.file_path in added]
     reader = ArrowScan(table.metadata, table.io, scan.projection(), scan.row_filter)
-    keys = reader.to_table(tasks)
-    counts = keys.group_by(list(columns)).aggregate([([], "count_all")])["count_all"]
-    duplicates = pc.sum(pc.filter(counts, pc.greater(counts, 1))).as_py() or 0
-    missing = None
-    for column in columns:
-        here = pc.is_null(keys[column])
-        missing = here if missing is None else pc.or_(missing, here)
-    nulls = pc.sum(missing).as_py() or 0
-    return KeyFacts(keys.num_rows, duplicates, nulls)
+    with TemporaryDirectory(prefix="floe-ingest-") as spill:
+        settings = DataPlaneSettings(spill_folder=Path(spill))
+        return count_keys((reader.to_table([task]) for task in tasks), columns, settings)
 
 
 def _summary(snapshot: Snapshot) -> dict[str, str]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from floe_ingest.dataplane.columns import Column
-    from floe_ingest.destination.facts import KeyFacts, SnapshotFacts
+    from floe_ingest.dataplane.keys import KeyCounts
+    from floe_ingest.destination.facts import SnapshotFacts
     from floe_ingest.destination.ledger import FoundLoad
 
 
@@ -161,7 +162,7 @@ class Target:
         existing = self._load(table)
         return greatest(existing, column) if existing is not None else None
 
-    def keys(self, table: str, columns: Sequence[str]) -> KeyFacts | None:
+    def keys(self, table: str, columns: Sequence[str]) -> KeyCounts | None:
         """Return what the newest snapshot's files hold of key columns; None for no table."""
         existing = self._load(table)
         return key_facts(existing, columns) if existing is not None else None
