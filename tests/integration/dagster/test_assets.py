@@ -194,6 +194,30 @@ class TestMaterialisation:
         assert told["child_tables"] == {"raw.posts__tags": 3}
         assert (told["rows_loaded"], told["total_rows"]) == (2, 2)
 
+    def test_cursors_of_rows_are_told_and_go_on_by_asset(self, shop: Shop) -> None:
+        with serving() as api:
+            api.routes["/posts"] = [Answer([{"id": 1}, {"id": 2}])]
+            api.routes["/users"] = [Answer([{"id": 70}])]
+            source = {
+                "name": "api",
+                "source_type": "rest_api",
+                "source_config": {
+                    "client": {"base_url": api.url, "paginator": "single_page"},
+                    "resources": ["posts", "users"],
+                },
+                "destination_table": "raw.{resource}",
+                "cursor_field": "id",
+            }
+            defs = shop.definitions(source)
+            first = materialized(load(defs, "api__posts"))["api__posts"]
+            assert (first["cursor_after"], first["rows_loaded"]) == (2, 2)
+            users = materialized(load(defs, "api__users"))["api__users"]
+            assert (users["cursor_after"], "cursor_before" in users) == (70, False)
+            api.routes["/posts"] = [Answer([{"id": 1}, {"id": 2}, {"id": 3}])]
+            second = materialized(load(defs, "api__posts"))["api__posts"]
+        assert (second["cursor_before"], second["cursor_after"]) == (2, 3)
+        assert shop.ids("raw.posts") == [1, 2, 3]
+
     def test_what_look_says_can_be_run(self, shop: Shop) -> None:
         told = materialized(load(shop.definitions(), "shop__customers"))["shop__customers"]
         statement = told["look"].removeprefix("```sql\n").removesuffix(";\n```")
