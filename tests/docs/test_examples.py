@@ -218,6 +218,17 @@ def test_every_fence_is_understood() -> None:
         assert len(fences) == 2 * len(blocks_of(page)), page.name
 
 
+def test_the_tutorial_is_short_and_runs_but_for_its_installation() -> None:
+    """What a newcomer types: the package and its tests, and no command that the test above leaves out."""
+    blocks = blocks_of(ROOT / "docs" / "writing-a-source.md")
+    unrun = [line for block in blocks if block.marked for line in block.text.splitlines()]
+    assert unrun == ["pip install --editable floe-ingest-weblog pytest"]
+    (module,) = [block for block in blocks if block.file == "floe-ingest-weblog/floe_ingest_weblog.py"]
+    assert len([line for line in module.text.splitlines() if line.strip()]) < 60
+    names = [line[2:] for block in blocks if block.language == "console" for line in block.text.splitlines()]
+    assert "pytest -q floe-ingest-weblog/tests" in names
+
+
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -224,6 +224,53 @@ class TestHooks:
             on = section(page("docs/hooks.md"), name).split("- **On:** ", 1)[1].split("\n- **", 1)[0]
             about_one = name in ("floe_ingest_build_source", "floe_ingest_check_source")
             assert on.startswith("the plugin that declared the type" if about_one else "every plugin"), name
+
+    def test_the_order_of_calls_is_that_of_a_run(self, tmp_path: Path) -> None:
+        """A run whose first try fails, so that every hook of a run is called."""
+        from types import SimpleNamespace
+
+        from pydantic import BaseModel
+
+        from floe_ingest.plugins import load_plugins
+
+        called: list[str] = []
+        source_type = floe_ingest.SourceType("recorded", type("Config", (BaseModel,), {}), "For a test")
+
+        def rows() -> Any:
+            if called.count("floe_ingest_build_source") == 1:
+                raise floe_ingest.SourceConnectionError("not yet")
+            yield {"id": 1}
+
+        def build() -> Any:
+            import dlt
+
+            return dlt.resource(rows, name="rows")
+
+        answers = {"floe_ingest_source_types": lambda: [source_type], "floe_ingest_build_source": build}
+
+        def recording(name: str) -> Any:
+            def hook() -> Any:
+                called.append(name)
+                return answers.get(name, lambda: None)()
+
+            return floe_ingest.hookimpl(hook)
+
+        recorder = SimpleNamespace(**{name: recording(name) for name in HOOKS})
+        plugins = load_plugins(allow=["floe-ingest"], extra={"recorder": recorder})
+        source = {"name": "a", "source_type": "recorded", "source_config": {}, "destination_table": "raw.a"}
+        lake = {"type": "sql", "uri": f"sqlite:///{tmp_path}/c.db", "warehouse": tmp_path.as_uri()}
+        config = floe_ingest.DltIngestionConfig.model_validate(
+            {
+                "catalog_config": lake,
+                "retry_config": {"max_retries": 1, "initial_delay_seconds": 0.01},
+                "sources": [source],
+            }
+        )
+        assert floe_ingest.run(config, plugins=plugins).success
+        text = section(page("docs/hooks.md"), "Order of calls").split("`floe-ingest check`")[0]
+        told = re.findall(r"^ *\d+\. `(floe_ingest_\w+)`", text, re.MULTILINE)
+        assert list(dict.fromkeys(called)) == told
+        assert called.count("floe_ingest_build_source") == 2
 
     def test_the_types_have_their_fields(self) -> None:
         (table,) = tables_in(section(page("docs/hooks.md"), "Types"))

@@ -336,6 +336,27 @@ class TestClaims:
         assert "other-dns 7" in table
 
 
+class TestDefinitions:
+    @pytest.mark.parametrize(
+        ("body", "problem"), [("1 / 0", "ZeroDivisionError"), ("raise SystemExit(0)", "SystemExit: 0")]
+    )
+    def test_a_plugin_that_fails_is_named(
+        self, lake: Lake, monkeypatch: pytest.MonkeyPatch, body: str, problem: str
+    ) -> None:
+        from floe_ingest import DefinitionsRequest, PluginHookError
+        from floe_ingest.plugins import load_plugins
+
+        install_module("crooked_wiring", PREAMBLE + hook("build_definitions", body), lake.site)
+        monkeypatch.syspath_prepend(lake.site)
+        plugins = load_plugins(allow=["crooked_wiring", "acme-dns"])
+        with pytest.raises(PluginHookError) as raised:
+            plugins.build_definitions("cron", DefinitionsRequest(config=None))
+        for word in (distribution("crooked_wiring"), "floe_ingest_build_definitions", problem):
+            assert word in str(raised.value)
+        sys.modules.pop("crooked_wiring")
+        sys.modules.pop("acme_dns")
+
+
 class TestTwoVersions:
     def test_what_an_upgrade_left_behind_is_told(self, lake: Lake) -> None:
         write_dist_info(lake.site, "acme-dns", "1.1.0", {GROUP: {"dns": "acme_dns"}})

@@ -8,6 +8,7 @@ import re
 import textwrap
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -53,6 +54,28 @@ def test_the_contract_holds_exactly_these_hooks() -> None:
     assert sorted(HOOKS) == sorted(CONTRACT)
     assert sorted(vars(manager().hook)) == sorted(CONTRACT)
     assert all(hook.startswith(f"{PROJECT}_") for hook in CONTRACT)
+
+
+def functions_of(path: Path) -> set[str]:
+    """The names of the functions in a file."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("hook", CONTRACT)
+def test_the_hook_has_tests(hook: str) -> None:
+    """A sample package implements it, the doors are tested with that one, and its failures are tested."""
+    tests = Path(__file__).parents[1]
+    hostile = (tests / "integration" / "test_hostile_plugins.py").read_text(encoding="utf-8")
+    installed = (tests / "integration" / "test_doors.py").read_text(encoding="utf-8") + hostile
+    implementing = {
+        module.stem for module in tests.glob("plugins/acme_*/acme_*.py") if hook in functions_of(module)
+    }
+    assert [name for name in implementing if f'"{name}"' in installed], implementing
+    short = hook.removeprefix("floe_ingest_")
+    calls = (tests / "unit" / "test_plugin_calls.py").read_text(encoding="utf-8")
+    assert f'"{short}"' in hostile
+    assert f'"{short}": lambda plugins: ' in calls or hook == "floe_ingest_source_types"
 
 
 @pytest.mark.parametrize("hook", CONTRACT)
