@@ -131,7 +131,7 @@ def test_what_is_resolved_shows_nothing(plugins: Plugins, secret: str) -> None:
 
 
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.CSafeLoader])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(
     secret=_SECRETS,
     around=st.sampled_from(
