@@ -21,6 +21,11 @@ MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server@v1.52.3"
 AZURITE = "azurite@3.37.0"
 NESSIE = "org.projectnessie.nessie:nessie-quarkus:0.99.0:jar:runner"
+PYSPARK = "pyspark==4.1.4"
+SPARK_JARS = (
+    "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0",
+    "org.xerial:sqlite-jdbc:3.50.3.0",
+)
 _GO_MINOR = 24
 _NESSIE_JAVA = 21
 _HERE = Path(__file__).parent
@@ -84,6 +89,30 @@ def nessie() -> list[str]:
 
     _kept(jar, fetch)
     return [_java(_NESSIE_JAVA), "-Xmx400m", "-jar", str(jar)]
+
+
+def spark() -> tuple[Path, list[Path], Path]:
+    """Return PySpark's folder for PYTHONPATH, the jars that Iceberg needs, and the home of a Java for it."""
+    folder = cache_folder() / PYSPARK.replace("==", "-")
+
+    def fetch() -> None:
+        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+        call([*pip, "--upgrade", "--target", str(folder), PYSPARK])
+
+    _kept(folder / "pyspark" / "version.py", fetch)
+    jars = [_jar(artifact) for artifact in SPARK_JARS]
+    return folder, jars, Path(_java(17)).resolve().parents[1]
+
+
+def _jar(artifact: str) -> Path:
+    _, name, version = artifact.split(":")
+    folder = cache_folder() / "jars"
+
+    def fetch() -> None:
+        copy = ["dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]
+        call([_required("mvn", "maven"), "-B", "-ntp", "-q", *copy])
+
+    return _kept(folder / f"{name}-{version}.jar", fetch)
 
 
 def postgresql() -> Path:
