@@ -150,6 +150,22 @@ def sqlite_file(properties: Mapping[str, str]) -> Path | None:
     return Path(uri.path.removeprefix("/"))
 
 
+def _load_bounded(name: str, properties: dict[str, str]) -> Catalog:
+    """Load a catalog as PyIceberg does; one that speaks REST with time limits."""
+    from pyiceberg.catalog import PY_CATALOG_IMPL, TYPE, CatalogType, infer_catalog_type, load_catalog
+    from pyiceberg.utils.config import Config, merge_config
+
+    configured: Any = merge_config(Config().get_catalog_config(name) or {}, dict(properties))
+    kind = configured.get(TYPE)
+    if properties.get(PY_CATALOG_IMPL) or not configured.get("uri"):
+        return load_catalog(name, **properties)
+    if str(kind or infer_catalog_type(name, configured)).lower() != CatalogType.REST.value:
+        return load_catalog(name, **properties)
+    from floe_ingest.destination.rest import BoundedRestCatalog
+
+    return BoundedRestCatalog(name, **configured)
+
+
 def _load(name: str, properties: dict[str, str]) -> Catalog:
     from pyiceberg.catalog import load_catalog
     from pyiceberg.exceptions import NoSuchPropertyException, NotInstalledError
@@ -162,7 +178,7 @@ def _load(name: str, properties: dict[str, str]) -> Catalog:
         if file := sqlite_file(properties):
             file.parent.mkdir(parents=True, exist_ok=True)
             return _twice(lambda: load_catalog(name, **properties))
-        catalog = load_catalog(name, **properties)
+        catalog = _load_bounded(name, properties)
         explain_refusals(catalog)
         adapt_commits(catalog)
         return catalog

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -23,17 +23,27 @@ def adapt_commits(catalog: Catalog) -> None:
     """Let commits to a Nessie catalog be as it takes them; other catalogs stay as they are."""
     session = getattr(catalog, "_session", None)
     if session is not None and catalog.properties.get("nessie.is-nessie-catalog") == "true":
-        session.mount(catalog.properties["uri"], _NessieAdapter())
+        uri = catalog.properties["uri"]
+        session.mount(uri, _NessieAdapter(session.get_adapter(uri)))
 
 
-class _NessieAdapter(HTTPAdapter):
+class _NessieAdapter(BaseAdapter):
+    """Changes what is sent, and lets another adapter send it."""
+
+    def __init__(self, sender: BaseAdapter) -> None:
+        self._sender = sender
+        super().__init__()
+
+    def close(self) -> None:
+        self._sender.close()
+
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         body = request.body
         if request.method == "POST" and isinstance(body, bytes) and b'"updates"' in body:
             document = json.loads(body)
             document["updates"] = adapted(document["updates"])
             request.prepare_body(json.dumps(document).encode(), None)
-        return super().send(request, *args, **kwargs)
+        return self._sender.send(request, *args, **kwargs)
 
 
 def adapted(updates: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -124,7 +124,9 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def run(proxy: FaultyProxy, namespace: str, home: Path, *, retries: int = 0) -> floe_ingest.RunResult:
+def run(
+    proxy: FaultyProxy, namespace: str, home: Path, *, retries: int = 0, **properties: str
+) -> floe_ingest.RunResult:
     """Run a configuration through the proxy."""
     source = {
         "name": "files",
@@ -133,7 +135,7 @@ def run(proxy: FaultyProxy, namespace: str, home: Path, *, retries: int = 0) -> 
         "destination_table": f"{namespace}.items",
     }
     config = {
-        "catalog_config": {"type": "rest", "uri": proxy.uri},
+        "catalog_config": {"type": "rest", "uri": proxy.uri, **properties},
         "sources": [source],
         "retry_config": {"max_retries": retries, "initial_delay_seconds": 0.05},
     }
@@ -160,6 +162,23 @@ def test_a_refused_commit_is_told_and_leaves_nothing(
     assert ids(catalog, namespace) == list(range(10))
     proxy.faults.clear()
     assert run(proxy, namespace, home).success
+    assert ids(catalog, namespace) == sorted([*range(10), *range(10)])
+    assert len(catalog.load_table((namespace, "items")).snapshots()) == 2
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
+def test_a_commit_that_hangs_is_looked_for(
+    proxy: FaultyProxy, catalog: Catalog, namespace: str, home: Path, done: bool
+) -> None:
+    """Without a time limit of ours, the run would wait as long as the catalog is silent."""
+    assert run(proxy, namespace, home).success
+    commits_of(proxy, "items")
+    proxy.faults.append(Fault(504, done=done, delay_seconds=3))
+    limits = {"rest.client.socket-timeout-ms": "500"}
+
+    result = run(proxy, namespace, home, **limits)
+
+    assert result.success, result.sources[0].errors
     assert ids(catalog, namespace) == sorted([*range(10), *range(10)])
     assert len(catalog.load_table((namespace, "items")).snapshots()) == 2
 
