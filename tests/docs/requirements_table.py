@@ -25,6 +25,7 @@ PLAN = {
 }
 NUMBERS = list(PLAN)
 BY_COMMAND = {
+    "FR-066": "Dagster's own events tell which asset was made of which, by table and snapshot",
     "SC-009": "`pytest --cov` (see [Contributing](../CONTRIBUTING.md))",
     "SC-010": "`make lint`",
 }
@@ -70,6 +71,16 @@ def marked(node: ast.expr) -> Iterator[str]:
             yield str(number.value)
 
 
+def _functions(node: ast.stmt) -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+    """Yield the tests and classes of tests in a statement, by the names that pytest gives them."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name, node
+    if isinstance(node, ast.ClassDef):
+        for part in node.body:
+            if isinstance(part, ast.FunctionDef):
+                yield f"{node.name}::{part.name}", part
+
+
 def found() -> dict[str, list[str]]:
     """Return the tests of each requirement, as ``file::test``; a marked module as its file."""
     tests: dict[str, list[str]] = defaultdict(list)
@@ -79,10 +90,10 @@ def found() -> dict[str, list[str]]:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
                 for number in marked(node.value):
                     tests[number].append(name)
-            if isinstance(node, ast.FunctionDef):
-                for decorator in node.decorator_list:
+            for test, function in _functions(node):
+                for decorator in function.decorator_list:
                     for number in marked(decorator):
-                        tests[number].append(f"{name}::{node.name}")
+                        tests[number].append(f"{name}::{test}")
     return tests
 
 

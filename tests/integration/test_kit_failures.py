@@ -98,7 +98,7 @@ ALSO: dict[str, dict[str, str]] = {
 }
 
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.requirement("FR-074"), pytest.mark.requirement("FR-076")]
 
 
 @pytest.fixture(scope="module")

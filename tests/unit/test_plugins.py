@@ -307,6 +307,7 @@ class TestDeprecations:
             warnings.simplefilter("error")
             assert load_plugins(allow=["acme-dns"]).infos()[0].error is None
 
+    @pytest.mark.requirement("FR-075")
     def test_pytest_shows_it_to_an_author(self, install: Install, tmp_path: Path) -> None:
         """As in a package's own tests: warnings as errors make the run fail, and say why."""
         folder = install("acme_dns")

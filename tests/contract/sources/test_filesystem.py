@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytest
+
 from floe_ingest import ErrorCategory
 from floe_ingest.testing import SourceContract
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.requirement("FR-077")
 class TestFilesystem(SourceContract):
     source_type = "filesystem"
     cursor_field: ClassVar[str | None] = "id"

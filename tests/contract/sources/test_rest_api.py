@@ -41,6 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.requirement("FR-077")
 class TestRestApi(SourceContract):
     source_type = "rest_api"
     cursor_field: ClassVar[str | None] = "id"

@@ -8,6 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytest
+
 from floe_ingest import ErrorCategory
 from floe_ingest.testing import SourceContract
 
@@ -27,6 +29,7 @@ def write(folder: Path, rows: Iterable[tuple[int, str, str, str]]) -> dict[str, 
     return {"url": f"sqlite:///{path}", "tables": ["orders"]}
 
 
+@pytest.mark.requirement("FR-077")
 class TestSqlite(SourceContract):
     source_type = "sql_database"
     cursor_field: ClassVar[str | None] = "id"

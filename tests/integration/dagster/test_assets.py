@@ -29,6 +29,8 @@ def load(defs: dg.Definitions, *names: str, **arguments: Any) -> Any:
 
 
 class TestDefinitions:
+    @pytest.mark.requirement("FR-060")
+    @pytest.mark.requirement("FR-061")
     def test_an_asset_says_what_the_configuration_says(self, shop: Shop) -> None:
         defs = shop.definitions(
             write_mode="merge",
@@ -149,6 +151,7 @@ class TestMaterialisation:
         assert list(materialized(result)) == ["shop__customers"]
         assert not (shop.lake.folder / "bronze" / "shop_orders").exists()
 
+    @pytest.mark.requirement("FR-064")
     def test_numbers_of_the_load(self, shop: Shop) -> None:
         defs = shop.definitions(write_mode="append", resources={"orders": {"cursor_field": "id"}})
         first = materialized(load(defs))["shop__orders"]

@@ -32,6 +32,9 @@ def product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CompiledArtifact
     return CompiledArtifacts.model_validate_json(artifacts(SOURCES[:1], tmp_path / "lake"))
 
 
+@pytest.mark.requirement("FR-059")
+@pytest.mark.requirement("FR-060")
+@pytest.mark.requirement("FR-062")
 def test_a_product_is_loaded_into_the_catalog_of_its_deployment(
     product: CompiledArtifacts, tmp_path: Path
 ) -> None:
@@ -52,6 +55,7 @@ def test_a_product_is_loaded_into_the_catalog_of_its_deployment(
     assert sorted((row["id"], row["n"]) for row in rows) == [(1, 5), (2, 6)]
 
 
+@pytest.mark.requirement("FR-063")
 def test_another_plugin_is_none_of_ours(product: CompiledArtifacts) -> None:
     assert product.plugins is not None
     assert product.plugins.ingestion is not None

@@ -24,6 +24,7 @@ def tick(defs: dg.Definitions, instance: dg.DagsterInstance, name: str = "schedu
     return schedule.evaluate_tick(context)
 
 
+@pytest.mark.requirement("FR-065")
 def test_a_schedule_loads_its_source(shop: Shop, instance: dg.DagsterInstance) -> None:
     defs = shop.definitions(schedule="5 * * * *")
     schedule = defs.get_repository_def().get_schedule_def("schedule_shop")
@@ -52,6 +53,7 @@ def test_ranges_are_loaded_one_by_one(shop: Shop, instance: dg.DagsterInstance) 
     assert [request.partition_key for request in requests] == ["low", "high"]
 
 
+@pytest.mark.requirement("FR-065")
 def test_a_new_file_asks_for_a_load_once(shop: Shop, instance: dg.DagsterInstance) -> None:
     files = {
         "name": "files",
