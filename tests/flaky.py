@@ -26,6 +26,7 @@ class Flaky(_Base):
     - ``reset``: the commit is done, the connection breaks.
     - ``busy``: the commit is done, and the gateway says 503.
     - ``conflict``: the commit is refused.
+    - ``repeated``: the commit is done; a gateway repeats it, and tells the conflict of the second time.
     """
 
     faults: ClassVar[deque[str]] = deque()
@@ -44,6 +45,8 @@ class Flaky(_Base):
         response = super().commit_table(table, requirements, updates)
         if fault == "lost":
             raise CommitStateUnknownException("504")
+        if fault == "repeated":
+            raise CommitFailedException("409")
         if fault == "busy":
             raise ServiceUnavailableError("503")
         if fault == "reset":

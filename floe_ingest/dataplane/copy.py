@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import uuid
 from dataclasses import dataclass, replace
@@ -22,6 +23,9 @@ TARGET_FILE_BYTES = 512 * 1024 * 1024
 PARALLEL_FROM_BYTES = 32 * 1024 * 1024
 """Below this size of input, one file is written: each thread that saw rows would leave a small one."""
 
+_WILDCARDS = re.compile(r"([*?\[])")
+_ROW_NUMBER = "file_row_number"
+_POSITION = "__floe_position"
 _ROW_GROUP_ROWS = 122_880
 # pyarrow's, and so pyiceberg's. DuckDB's own 3 takes a tenth longer for a three-hundredth of the size.
 _ZSTD_LEVEL = 1
@@ -219,12 +223,12 @@ def split_by_size(
     if size > _ROW_GROUP_ROWS:
         size = math.ceil(size / _ROW_GROUP_ROWS) * _ROW_GROUP_ROWS
     names = ", ".join(identifier(column.name) for column in columns)
-    relation = f"read_parquet({literal(str(file.path))}, file_row_number = true)"
+    relation, number = numbered_rows(connection, [file.path])
     in_order = replace(options, ordered=True)
     parts: list[WrittenFile] = []
     for start in range(0, file.rows, size):
-        within = f"file_row_number >= {start} AND file_row_number < {start + size}"
-        select = f"SELECT {names} FROM {relation} WHERE {within}"
+        within = f"{_POSITION} >= {start} AND {_POSITION} < {start + size}"
+        select = f"SELECT {names} FROM (SELECT *, {number} AS {_POSITION} FROM {relation}) WHERE {within}"
         parts += copy_to_parquet(connection, select, columns, folder, in_order)
     file.path.unlink()
     return [replace(part, number=file.number, partition=file.partition) for part in parts]
@@ -246,7 +250,7 @@ def rows_of(
         columns: what the query gives.
         renames: see ``projection``.
     """
-    relation = f"read_parquet({paths_literal(inputs)}, union_by_name = true)"
+    relation = parquet_rows(inputs)
     return f"SELECT {projection(columns, available_columns(connection, relation), renames)} FROM {relation}"
 
 
@@ -255,6 +259,35 @@ def order_by(order: Sequence[SortTerm]) -> str:
     return f" ORDER BY {', '.join(term.sql() for term in order)}" if order else ""
 
 
+def parquet_rows(paths: Sequence[Path], *options: str, united: bool = True) -> str:
+    """Return the relation of the rows of Parquet files.
+
+    Arguments:
+        paths: the files. What DuckDB takes for wildcards in a path is none here, and folders like
+            ``v=null`` make no columns.
+        options: further ones of ``read_parquet``, as ``file_row_number = true``.
+        united: whether columns are united by name; else all files have the same.
+    """
+    options = (f"union_by_name = {str(united).lower()}", "hive_partitioning = false", *options)
+    escaped = ", ".join(literal(_WILDCARDS.sub(r"[\1]", str(path))) for path in paths)
+    return f"read_parquet({', '.join([f'[{escaped}]', *options])})"
+
+
 def paths_literal(paths: Sequence[Path]) -> str:
     """Return a list of paths as SQL text, where a bound parameter is not allowed."""
     return "[" + ", ".join(literal(str(path)) for path in paths) + "]"
+
+
+def numbered_rows(connection: DuckDBPyConnection, paths: Sequence[Path], *options: str) -> tuple[str, str]:
+    """Return the relation of the rows of Parquet files, and the expression that numbers them in order.
+
+    The numbers begin anew in each file, or go on over all of them.
+
+    Arguments: see ``parquet_rows``.
+    """
+    plain = parquet_rows(paths, *options)
+    if _ROW_NUMBER not in map(str.casefold, available_columns(connection, plain)):
+        return parquet_rows(paths, *options, f"{_ROW_NUMBER} = true"), _ROW_NUMBER
+    # DuckDB gives its own numbers no other name. Counting takes one thread, and rows in their order.
+    connection.execute("SET preserve_insertion_order = true")
+    return plain, "(row_number() OVER () - 1)"

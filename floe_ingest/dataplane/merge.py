@@ -20,6 +20,8 @@ from floe_ingest.dataplane.copy import (
     WrittenFile,
     available_columns,
     copy_to_parquet,
+    numbered_rows,
+    parquet_rows,
     paths_literal,
     projection,
 )
@@ -194,12 +196,11 @@ class Merge:
 
     def _stage(self, inputs: Sequence[Path], rule: MergeRule, renames: Mapping[str, str | None]) -> None:
         paths = paths_literal(inputs)
-        path = f"filename = '{_PATH}', file_row_number = true"
-        relation = f"read_parquet({paths}, union_by_name = true, {path})"
+        relation, number = numbered_rows(self._connection, inputs, f"filename = '{_PATH}'")
         columns = projection(self._columns, available_columns(self._connection, relation), renames)
         self._connection.execute(
             f"CREATE TEMP VIEW every_row AS SELECT {columns}, "
-            f"list_position({paths}, {_PATH}) AS {_FILE}, file_row_number AS {_ROW} FROM {relation}"
+            f"list_position({paths}, {_PATH}) AS {_FILE}, {number} AS {_ROW} FROM {relation}"
         )
         self._refuse_null_keys(rule)
         self._load_bytes = sum(path.stat().st_size for path in inputs)
@@ -218,8 +219,7 @@ class Merge:
         """Return the query for the rows of old files in the table's columns, with the file of each."""
         parts = []
         if old.by_name:
-            paths = paths_literal(old.by_name)
-            relation = f"read_parquet({paths}, union_by_name = true, filename = '{_PATH}')"
+            relation = parquet_rows(old.by_name, f"filename = '{_PATH}'")
             columns = projection(self._columns, available_columns(self._connection, relation))
             parts.append(f"SELECT {columns}, {_PATH} AS {_FILE} FROM {relation}")
         if old.by_id:
@@ -229,8 +229,9 @@ class Merge:
                 for column in self._columns
                 if column.field_id is not None
             )
-            paths = paths_literal(old.by_id)
-            relation = f"read_parquet({paths}, schema = MAP {{{fields}}}, filename = '{_PATH}')"
+            relation = parquet_rows(
+                old.by_id, f"schema = MAP {{{fields}}}", f"filename = '{_PATH}'", united=False
+            )
             parts.append(f"SELECT {self._names}, {_PATH} AS {_FILE} FROM {relation}")
         return " UNION ALL ".join(parts)
 
@@ -403,7 +404,7 @@ class Merge:
 
     def _staged_rows(self) -> str:
         if self._staged:
-            return f"read_parquet({paths_literal([file.path for file in self._staged])})"
+            return parquet_rows([file.path for file in self._staged], united=False)
         nothing = ", ".join(f"CAST(NULL AS {c.type}) AS {identifier(c.name)}" for c in self._columns)
         return f"(SELECT {nothing} LIMIT 0)"
 
@@ -425,7 +426,7 @@ def _among(files: Sequence[Path], value: str) -> str:
     """Return the condition under which a value is one of the ids in files."""
     if not files:
         return "false"
-    return f"EXISTS (SELECT 1 FROM read_parquet({paths_literal(files)}) AS ids WHERE ids.id = {value})"
+    return f"EXISTS (SELECT 1 FROM {parquet_rows(files, united=False)} AS ids WHERE ids.id = {value})"
 
 
 def _winners(rule: MergeRule, names: str) -> str:

@@ -10,13 +10,14 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from floe_ingest.dataplane.columns import Column, identifier, literal
+from floe_ingest.dataplane.columns import Column, identifier
 from floe_ingest.dataplane.copy import (
     FileOptions,
     SortTerm,
     WrittenFile,
     copy_to_parquet,
     order_by,
+    parquet_rows,
     split_by_size,
 )
 from floe_ingest.errors import SchemaError
@@ -105,7 +106,7 @@ class FileLayout:
 
 def _bucket_files(
     connection: DuckDBPyConnection, select: str, term: PartitionTerm, folder: Path
-) -> tuple[str, str]:
+) -> tuple[Path, str]:
     """Write the bucket of each distinct value of a column; return the file and the column, quoted.
 
     Batches go through pyiceberg-core and back into a file, so that any number of values fits in memory.
@@ -125,7 +126,7 @@ def _bucket_files(
             values = batch.column("value")
             buckets = transform.bucket(values, term.width)
             writer.write_batch(pa.record_batch([values, buckets], schema=schema))
-    return str(file), name
+    return file, name
 
 
 def _with_buckets(
@@ -138,7 +139,7 @@ def _with_buckets(
         file, column = _bucket_files(connection, select, term, folder)
         added[term] = f"__floe_b{number}"
         joins.append(
-            f"LEFT JOIN read_parquet({literal(file)}) AS m{number} "
+            f"LEFT JOIN {parquet_rows([file])} AS m{number} "
             f"ON s.{column} IS NOT DISTINCT FROM m{number}.value"
         )
     if not added:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.columns import identifier, literal
 from floe_ingest.dataplane.connection import connect
-from floe_ingest.dataplane.copy import paths_literal
+from floe_ingest.dataplane.copy import parquet_rows
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def extreme(opened: OpenScan, files: Sequence[Path], column: str, *, greatest: b
     """
     function = "max" if greatest else "min"
     name = identifier(column)
-    query = f"SELECT {function}({name}) FROM read_parquet({paths_literal(files)})"
+    query = f"SELECT {function}({name}) FROM {parquet_rows(files, united=False)}"
     row = opened.connection.execute(query).fetchone()
     value = row[0] if row else None
     if isinstance(value, float) and value != value:  # noqa: PLR0124 (NaN alone differs from itself)

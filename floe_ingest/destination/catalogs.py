@@ -174,6 +174,11 @@ def _load(name: str, properties: dict[str, str]) -> Catalog:
     from floe_ingest.destination.nessie import adapt_commits
 
     described = _describe(name, properties)
+    if cut := set("?#") & set(str(properties.get("warehouse", ""))):
+        raise CatalogConfigurationError(
+            f"{described} has its warehouse in {properties['warehouse']!r}. PyIceberg takes what follows "
+            f"{' or '.join(sorted(cut))} for a query. Use a folder without it."
+        )
     try:
         if file := sqlite_file(properties):
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from floe_ingest.dataplane.merge import MergeRule, Strategy
 from floe_ingest.destination.catalogs import find_table
 from floe_ingest.destination.children import ChildTables
 from floe_ingest.destination.commit import ATTEMPTS, RootMovedError, TableCommit, TableLoad, TablePlan
+from floe_ingest.destination.evolution import TableContract
 from floe_ingest.destination.foreign import listed
 from floe_ingest.destination.layout import LoadFile, load_arrow_schema
 from floe_ingest.destination.ledger import LoadMark, find_load, snapshot_key
@@ -251,9 +252,13 @@ class ChainLoad:
             mark=self._mark(),
             is_root=False,
             has_files=bool(files),
-            contract=self._schema.resolve_contract_settings_for_table(name)["data_type"] or "evolve",
+            contract=self._contract(name),
             pinned=key_columns(cast("Mapping[str, Any]", table)),
         )
+
+    def _contract(self, name: str) -> TableContract:
+        modes = self._schema.resolve_contract_settings_for_table(name)
+        return TableContract(modes["columns"] or "evolve", modes["data_type"] or "evolve")
 
     def _table_commit(self, load: TableLoad, merge: _Merge | None) -> TableCommit:
         name = load.identifier[-1]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from floe_ingest.destination.catalogs import open_catalog
+from floe_ingest.destination.nessie import is_nessie
+from floe_ingest.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 _OURS = "floe-ingest.loads."
+_SCHEME_AND_HOST = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,19 @@ class LeftFile:
 
 
 def tables_of(name: str, properties: Mapping[str, str], namespace: str) -> Iterator[tuple[str, Table]]:
-    """Yield the tables of a namespace that floe-ingest has loaded into, with their full names."""
+    """Yield the tables of a namespace that floe-ingest has loaded into, with their full names.
+
+    Raises:
+        ConfigurationError: the catalog does not show all snapshots, so that no file is known to be left over.
+    """
     from pyiceberg.exceptions import NoSuchNamespaceError
 
     catalog = open_catalog(name, properties)
+    if is_nessie(catalog):
+        raise ConfigurationError(
+            "Nessie shows the newest snapshot of a table alone, and its branches and older commits may "
+            "reference more files. Let Nessie's own garbage collector (nessie-gc) remove what is left over."
+        )
     try:
         identifiers = catalog.list_tables(tuple(namespace.split(".")))
     except NoSuchNamespaceError:
@@ -58,8 +71,8 @@ def left_files(table: Table, before: datetime) -> list[LeftFile]:
     if not found:
         return []
     table.refresh()
-    referenced = {_plain(location) for location in _referenced(table)}
-    left = [file for file in found if _plain(file.location) not in referenced]
+    referenced = {_path(location) for location in _referenced(table)}
+    left = [file for file in found if _path(file.location) not in referenced]
     return sorted(left, key=lambda file: file.modified)
 
 
@@ -71,7 +84,7 @@ def remove(table: Table, files: Sequence[LeftFile]) -> None:
 
 def _referenced(table: Table) -> Iterator[str]:
     yield from table.inspect.all_files()["file_path"].to_pylist()
-    for statistics in table.metadata.statistics:
+    for statistics in (*table.metadata.statistics, *table.metadata.partition_statistics):
         yield statistics.statistics_path
 
 
@@ -97,6 +110,10 @@ def _list(table: Table) -> Iterator[LeftFile]:
             yield LeftFile(f"{prefix}{info.path}", info.size, info.mtime.astimezone(UTC))
 
 
-def _plain(location: str) -> str:
-    """Return a location without what may be written in two ways: ``file:`` and ``file://``."""
-    return location.removeprefix("file://").removeprefix("file:")
+def _path(location: str) -> str:
+    """Return what two ways of writing one location have in common: its path, unquoted.
+
+    Engines write ``s3a:`` for ``s3:``, and ``file:`` in several ways. Locations that are not the same and end
+    up the same only make a file stay.
+    """
+    return re.sub("/+", "/", unquote(_SCHEME_AND_HOST.sub("", location)))

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from floe_ingest.destination.catalogs import find_table, stage_table
-from floe_ingest.destination.layout import check_names
-from floe_ingest.destination.ledger import VERSION, LoadMark, find_load, snapshot_key
+from floe_ingest.destination.evolution import TableContract
+from floe_ingest.destination.layout import add_columns, check_names
+from floe_ingest.destination.ledger import VERSION, LoadMark, find_load, snapshot_key, was_committed
 from floe_ingest.destination.spec import FORMAT_VERSION, WRITABLE_VERSIONS, Layout
 from floe_ingest.destination.staged import StagedTransaction
-from floe_ingest.destination.variants import Resolved, TypeContract, resolve
+from floe_ingest.destination.variants import Resolved, resolve
 from floe_ingest.destination.write import WrittenData, remove_data_files
 from floe_ingest.errors import CatalogAccessError, CommitConflictError, SchemaError, StorageError
 from floe_ingest.telemetry import Events, span
@@ -55,7 +56,7 @@ class TableLoad:
         mark: what the snapshot says of the load; None for a commit that is none, such as a clean-up.
         assumed: columns without a value in this load, whose type is a guess; the table's own type, where it
             has the column, is better.
-        contract: what happens to a column whose type the table's column cannot hold.
+        contract: what happens to new nested fields, and to a column whose type the table's cannot hold.
         pinned: columns by which rows are merged; those of the layout are as well.
         layout: partition spec, sort order and properties that the load asks for.
         remains: gives data files of an earlier try, which go in the same commit.
@@ -73,7 +74,7 @@ class TableLoad:
     is_root: bool
     has_files: bool
     assumed: frozenset[str] = frozenset()
-    contract: TypeContract = "evolve"
+    contract: TableContract = field(default_factory=TableContract)
     pinned: frozenset[str] = frozenset()
     layout: Layout = field(default_factory=Layout)
     remains: Callable[[Table], list[DataFile]] = field(default=lambda _table: [])
@@ -145,6 +146,7 @@ class TableCommit:
         self._plan: TablePlan | None = None
         self._written: WrittenData | None = None
         self._outcome_open = False
+        self._refused: list[Transaction] = []
         self._resolved = Resolved(load.columns)
         self._changes: tuple[str, ...] = ()
 
@@ -197,6 +199,7 @@ class TableCommit:
         from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError, ValidationException
 
         table = self._existing()
+        self._settle_refused(table)
         if table is not None and self._load.holds(table):
             self._discard()
             return
@@ -212,6 +215,7 @@ class TableCommit:
         try:
             transaction.commit_transaction()
         except (CommitFailedException, TableAlreadyExistsError, ValidationException) as error:
+            self._refused.append(transaction)
             raise _LookAgainError from error
         except Exception as error:
             # Unless the catalog has said no, the commit may have landed. The next attempt looks for it; a
@@ -290,8 +294,7 @@ class TableCommit:
             empty=self._load.assumed,
         )
         transaction = StagedTransaction(table)
-        with transaction.update_schema() as update:
-            update.union_by_name(self._resolved.columns)
+        add_columns(transaction, self._resolved.columns)
         return transaction
 
     def _fill(self, transaction: Transaction, table: Table | None) -> int | None:
@@ -350,9 +353,33 @@ class TableCommit:
 
         After a lost answer they stay: a snapshot may reference them.
         """
+        if self._refused:
+            try:
+                table = find_table(self._catalog, self._load.identifier)
+            except Exception:  # noqa: BLE001 (a catalog that cannot be asked proves nothing)
+                self._outcome_open = True
+            else:
+                self._settle_refused(table)
         if self._written is not None and self._plan is not None and not self._outcome_open:
             remove_data_files(self._plan.io, self._written.data_files)
         self._written = None
+
+    def _settle_refused(self, table: Table | None) -> None:
+        """Find out whether a refused commit is there all the same; remove its manifests if it is not.
+
+        A gateway that repeats a request answers with the conflict of the second one.
+
+        Arguments:
+            table: loaded after the refusal.
+        """
+        mark = self._load.mark
+        if self._refused and (mark is None or (table is not None and was_committed(table, mark))):
+            self._outcome_open = True
+        elif self._refused:
+            for transaction in self._refused:
+                if isinstance(transaction, StagedTransaction):
+                    transaction.remove_manifests()
+        self._refused.clear()
 
 
 def schema_changes(old: Schema, new: Schema) -> str:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    import pyarrow.parquet as pq
     from pyiceberg.schema import Schema
+    from pyiceberg.table import Transaction
     from pyiceberg.types import DecimalType, IcebergType, NestedField
 
 
@@ -133,7 +135,7 @@ class LoadFile:
         import pyarrow.parquet as pq
 
         metadata = pq.read_metadata(path)
-        schema = metadata.schema.to_arrow_schema()
+        schema = _with_uuids(metadata.schema.to_arrow_schema(), metadata.schema)
         nulls = dict.fromkeys(schema.names, 0)
         for group in range(metadata.num_row_groups):
             for position in range(metadata.num_columns):
@@ -148,6 +150,15 @@ class LoadFile:
     def with_values(self) -> frozenset[str]:
         """Return the columns that hold a value."""
         return frozenset(self.schema.names) - self.empty
+
+
+def _with_uuids(schema: pa.Schema, parquet: pq.ParquetSchema) -> pa.Schema:
+    """Return a file's Arrow schema with its columns of UUIDs as such; Arrow shows 16 bytes."""
+    import pyarrow as pa
+
+    columns = [parquet.column(number) for number in range(len(parquet))]
+    uuids = {column.path for column in columns if column.logical_type.type == "UUID"}
+    return pa.schema([field.with_type(pa.uuid()) if field.name in uuids else field for field in schema])
 
 
 def _check_times(path: Path, columns: Sequence[str]) -> None:
@@ -183,7 +194,8 @@ def load_arrow_schema(
         files: the load's Parquet files.
 
     Raises:
-        SchemaError: a column has different types in two files that neither holds both.
+        SchemaError: a column has different types in two files that neither holds both; or a file has a
+            column that dlt does not know, whose values would be lost.
     """
     import pyarrow as pa
 
@@ -193,6 +205,11 @@ def load_arrow_schema(
         for field in file.schema:
             if pa.types.is_null(field.type):
                 continue
+            if field.name not in columns:
+                raise SchemaError(
+                    f"The load has a column {field.name!r} that dlt gives no place in the table. "
+                    f"Rename it in the source, or leave it out."
+                )
             kind = table_arrow_type(field.type, field.name)
             if field.name in file.empty:
                 without_values[field.name] = kind
@@ -249,9 +266,14 @@ def iceberg_schema(columns: pa.Schema) -> Schema:
 
 
 def table_columns(schema: Schema) -> tuple[Column, ...]:
-    """Return the columns of an Iceberg table as DuckDB writes them, with their field ids."""
+    """Return the columns of an Iceberg table as DuckDB writes them, with their field ids.
+
+    Raises:
+        SchemaError: a column has a type that is not written.
+    """
     return tuple(
-        Column(field.name, _duckdb_type(field.field_type), _field_id(field)) for field in schema.fields
+        Column(field.name, _duckdb_type(field.field_type, field.name), _field_id(field))
+        for field in schema.fields
     )
 
 
@@ -287,23 +309,26 @@ _DUCKDB_TYPES = {
 }
 
 
-def _duckdb_type(kind: IcebergType) -> str:
-    from pyiceberg.types import DecimalType, FixedType, ListType, MapType, StructType
+def _duckdb_type(kind: IcebergType, column: str) -> str:
+    from pyiceberg.types import DecimalType, ListType, MapType, StructType
 
     if isinstance(kind, StructType):
-        fields = [f"{identifier(field.name)} {_duckdb_type(field.field_type)}" for field in kind.fields]
+        fields = [
+            f"{identifier(field.name)} {_duckdb_type(field.field_type, column)}" for field in kind.fields
+        ]
         return f"STRUCT({', '.join(fields)})"
     if isinstance(kind, ListType):
-        return f"{_duckdb_type(kind.element_type)}[]"
+        return f"{_duckdb_type(kind.element_type, column)}[]"
     if isinstance(kind, MapType):
-        return f"MAP({_duckdb_type(kind.key_type)}, {_duckdb_type(kind.value_type)})"
+        return f"MAP({_duckdb_type(kind.key_type, column)}, {_duckdb_type(kind.value_type, column)})"
     if isinstance(kind, DecimalType):
         return f"DECIMAL({kind.precision},{kind.scale})"
-    if isinstance(kind, FixedType):
-        return "BLOB"
     name = str(kind)
     if name not in _DUCKDB_TYPES:
-        raise SchemaError(f"The table has a column of type {name}, which cannot be written yet.")
+        raise SchemaError(
+            f"Column {column!r} of the table is {name}, which cannot be written here. "
+            f"Load into another table."
+        )
     return _DUCKDB_TYPES[name]
 
 
@@ -321,8 +346,29 @@ def clashes(table: Schema, load: Schema) -> list[Clash]:
     return [
         Clash(field.name, existing.field_type, field.field_type)
         for field in load.fields
-        if (existing := _field(table, field.name)) and not _fits(existing.field_type, field.field_type)
+        if (existing := _field(table, field.name)) and not type_fits(existing.field_type, field.field_type)
     ]
+
+
+def add_columns(transaction: Transaction, columns: pa.Schema) -> None:
+    """Stage what a table lacks of a load's columns: new columns and fields, wider types, optional ones.
+
+    Arguments:
+        transaction: on the table.
+        columns: of a load that the table can hold, see ``check_compatible``.
+    """
+    import pyarrow as pa
+
+    as_uuid = {
+        field.name
+        for field in transaction.table_metadata.schema().fields
+        if field.name in columns.names
+        and str(field.field_type) == "uuid"
+        and pa.types.is_string(columns.field(field.name).type)
+    }
+    fields = [field.with_type(pa.uuid()) if field.name in as_uuid else field for field in columns]
+    with transaction.update_schema() as update:
+        update.union_by_name(pa.schema(fields))
 
 
 def check_compatible(table: Schema, load: Schema, name: str) -> None:
@@ -367,6 +413,11 @@ def check_names(names: Sequence[str], table: str, *, known: Sequence[str] = ()) 
             )
 
 
+def type_fits(old: IcebergType, new: IcebergType) -> bool:
+    """Return whether a table's column of one type holds values of another, as it is or once widened."""
+    return _fits(old, new) or _is_uuid_as_text(old, new)
+
+
 def _field(schema: Schema, name: str) -> NestedField | None:
     return next((field for field in schema.fields if field.name == name), None)
 
@@ -390,6 +441,11 @@ def _fits(old: IcebergType, new: IcebergType) -> bool:
     if isinstance(old, DecimalType) and isinstance(new, DecimalType):
         return _decimal_fits(old, new)
     return {str(old), str(new)} in ({"int", "long"}, {"float", "double"})
+
+
+def _is_uuid_as_text(old: IcebergType, new: IcebergType) -> bool:
+    """Return whether values come as text into a column of UUIDs, as other engines have; casts are strict."""
+    return (str(old), str(new)) == ("uuid", "string")
 
 
 def _decimal_fits(old: DecimalType, new: DecimalType) -> bool:

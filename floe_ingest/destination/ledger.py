@@ -177,6 +177,15 @@ def find_load(table: Table, mark: LoadMark, *, by_run: bool = True) -> FoundLoad
     return None
 
 
+def was_committed(table: Table, mark: LoadMark) -> bool:
+    """Return whether any snapshot of a table, rolled back or not, is of this load."""
+    record = read_record(table.metadata, mark.pipeline)
+    if record is not None and record["load-id"] == mark.load_id:
+        return True
+    summaries = [snapshot.summary.additional_properties for snapshot in table.snapshots() if snapshot.summary]
+    return any(summary.get(LOAD_ID) == mark.load_id for summary in summaries)
+
+
 def record_is_current(metadata: TableMetadata, record: Mapping[str, Any]) -> bool:
     """Return whether the snapshot of a record still counts, that is, was not rolled back.
 

@@ -72,7 +72,7 @@ def merge_data_files(
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule, task.renames)
         bounds = {} if child else _bounds(merge, rule)
-        old = _Old.find(table, task.schema, _filter(task, bounds), task.scratch)
+        old = _Old.find(table, task.schema, _filter(task, bounds, table), task.scratch)
         merge.read_old(old.files)
         merged = merge.run_child(child.root_key, child.ids, rule.strategy) if child else merge.run(rule)
     written = publish_files(task, [*merged.new, *merged.rewritten])
@@ -88,16 +88,18 @@ def root_ids(task: WriteTask, rule: MergeRule, table: Table | None, id_column: s
     with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule, task.renames)
-        row_filter = _filter(task, _bounds(merge, rule))
+        row_filter = _filter(task, _bounds(merge, rule), table)
         merge.read_old(_Old.find(table, task.schema, row_filter, task.scratch).files)
         return merge.root_ids(rule, id_column)
 
 
 def all_ids(task: WriteTask, table: Table | None, id_column: str) -> tuple[Path, ...]:
     """Return files of one column ``id``: a column of all rows of a table."""
+    from pyiceberg.expressions import AlwaysTrue
+
     with connect(task.settings) as connection:
         merge = _merge(connection, task)
-        merge.read_old(_Old.find(table, task.schema, _filter(task, {}), task.scratch).files)
+        merge.read_old(_Old.find(table, task.schema, AlwaysTrue(), task.scratch).files)
         return merge.ids(id_column)
 
 
@@ -113,9 +115,11 @@ def without_parent(
         parents: from ``all_ids`` of the parent table.
         spared: locations of data files that stay as they are.
     """
+    from pyiceberg.expressions import AlwaysTrue
+
     with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
-        old = _Old.find(table, task.schema, _filter(task, {}), task.scratch)
+        old = _Old.find(table, task.schema, AlwaysTrue(), task.scratch)
         merge.read_old(old.files)
         stay = [path for path, file in old.data_files.items() if file.file_path in spared]
         merged = merge.without_parent(parent_key, parents, stay)
@@ -197,15 +201,19 @@ def _bounds(merge: Merge, rule: MergeRule) -> dict[str, tuple[Any, Any]]:
     return {} if rule.primary_key else {rule.within.column: merge.ends_of(rule.within)}
 
 
-def _filter(task: WriteTask, bounds: Mapping[str, tuple[Any, Any]]) -> BooleanExpression:
+def _filter(task: WriteTask, bounds: Mapping[str, tuple[Any, Any]], table: Table | None) -> BooleanExpression:
     from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual
-    from pyiceberg.types import DoubleType, FloatType
+    from pyiceberg.types import DoubleType, FloatType, UUIDType
 
+    specs = table.specs().values() if table is not None else ()
+    partitioned_by = {field.source_id for spec in specs for field in spec.fields}
     row_filter: BooleanExpression = AlwaysTrue()
     for column, (least, greatest) in bounds.items():
-        kind = task.schema.find_type(column)
-        if least is None or isinstance(kind, DoubleType | FloatType):  # a NaN is in no range
+        field = task.schema.find_field(column)
+        if least is None or isinstance(field.field_type, DoubleType | FloatType):  # a NaN is in no range
             continue
+        if isinstance(field.field_type, UUIDType) and field.field_id in partitioned_by:
+            continue  # PyIceberg 0.12 compares such partitions with bytes, and fails
         within = And(
             GreaterThanOrEqual(term=column, value=least), LessThanOrEqual(term=column, value=greatest)
         )

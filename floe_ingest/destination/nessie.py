@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 def adapt_commits(catalog: Catalog) -> None:
     """Let commits to a Nessie catalog be as it takes them; other catalogs stay as they are."""
     session = getattr(catalog, "_session", None)
-    if session is not None and catalog.properties.get("nessie.is-nessie-catalog") == "true":
+    if session is not None and is_nessie(catalog):
         uri = catalog.properties["uri"]
         session.mount(uri, _NessieAdapter(session.get_adapter(uri)))
+
+
+def is_nessie(catalog: Catalog) -> bool:
+    """Return whether a catalog is Nessie, which says so in its configuration."""
+    return catalog.properties.get("nessie.is-nessie-catalog") == "true"
 
 
 class _NessieAdapter(BaseAdapter):

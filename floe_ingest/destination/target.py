@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 from floe_ingest.destination.catalogs import open_catalog
 from floe_ingest.destination.facts import greatest, key_facts, snapshot_facts
 from floe_ingest.destination.layout import (
+    add_columns,
     check_compatible,
     iceberg_schema,
     table_arrow_type,
     table_columns,
 )
 from floe_ingest.destination.ledger import LoadMark, find_load
+from floe_ingest.destination.spec import PROPERTIES_HINT
 from floe_ingest.destination.variants import resolve
+from floe_ingest.destination.write import file_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from floe_ingest.dataplane.columns import Column
+    from floe_ingest.dataplane.copy import FileOptions
     from floe_ingest.dataplane.keys import KeyCounts
     from floe_ingest.destination.facts import SnapshotFacts
     from floe_ingest.destination.ledger import FoundLoad
@@ -72,8 +76,7 @@ class Target:
             return iceberg_schema(columns)
         check_compatible(existing.schema(), iceberg_schema(columns), self._name_of(table))
         transaction = StagedTransaction(existing)
-        with transaction.update_schema() as update:
-            update.union_by_name(columns)
+        add_columns(transaction, columns)
         return transaction.table_metadata.schema()
 
     def variants(self, table: str, columns: pa.Schema, pinned: Collection[str]) -> Mapping[str, str | None]:
@@ -98,6 +101,17 @@ class Target:
             return None
         arrow = existing.schema().as_arrow()
         return pa.schema([pa.field(field.name, table_arrow_type(field.type, field.name)) for field in arrow])
+
+    def file_options(self, table: str, hints: Mapping[str, Any]) -> FileOptions:
+        """Return how a load's files are written: by the properties that the table will have.
+
+        Arguments:
+            table: the table's name; it may not exist yet.
+            hints: dlt's table, which may ask for properties.
+        """
+        existing = self._load(table)
+        properties = dict(existing.properties) if existing is not None else {}
+        return file_options(properties | dict(hints.get(PROPERTIES_HINT) or {}))
 
     def rows_from(
         self,

@@ -7,8 +7,14 @@ variant ``x__v_text``. The contract of the table can say otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from floe_ingest.destination.evolution import (
+    TableContract,
+    differences,
+    refuse_frozen,
+    without_new_fields,
+)
 from floe_ingest.destination.layout import check_compatible, check_names, clashes, iceberg_schema, refusal
 
 if TYPE_CHECKING:
@@ -16,9 +22,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from pyiceberg.schema import Schema
-
-TypeContract = Literal["evolve", "freeze", "discard_value", "discard_row"]
-"""dlt's modes of a ``data_type`` contract."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def resolve(
     table: Schema,
     load: pa.Schema,
     name: str,
-    contract: TypeContract = "evolve",
+    contract: TableContract | None = None,
     *,
     pinned: Collection[str] = (),
     empty: Collection[str] = (),
@@ -50,7 +53,8 @@ def resolve(
         table: the table's schema.
         load: the load's columns, in types that fit Iceberg.
         name: the table's name, for messages.
-        contract: what happens to a column whose type does not fit.
+        contract: what happens to nested fields that are new, and to columns whose type does not fit. Whole
+            columns that are new are dlt's to decide about.
         pinned: columns that keep their name, since rows are merged, partitioned or sorted by them.
         empty: columns of the load without a value.
 
@@ -58,13 +62,32 @@ def resolve(
         SchemaError: two columns would have names that differ in case alone; the contract refuses; a pinned
             column does not fit; or a variant does not fit either.
     """
+    contract = contract or TableContract()
+    check_names(load.names, name, known=table.column_names)
+    new = set(load.names).difference(table.column_names)
+    found = [change for change in differences(table, iceberg_schema(load)) if change.column not in new]
+    refuse_frozen(name, found, contract)
+    left_out: tuple[str, ...] = ()
+    if contract.columns == "discard_value":
+        load, left_out = without_new_fields(load, table)
+    resolved = _with_variants(table, load, name, contract, pinned, empty)
+    return Resolved(resolved.columns, {**dict.fromkeys(left_out), **resolved.renames})
+
+
+def _with_variants(
+    table: Schema,
+    load: pa.Schema,
+    name: str,
+    contract: TableContract,
+    pinned: Collection[str],
+    empty: Collection[str],
+) -> Resolved:
     import pyarrow as pa
 
-    check_names(load.names, name, known=table.column_names)
     found = clashes(table, iceberg_schema(load))
     if not found:
         return Resolved(load)
-    if contract in ("freeze", "discard_row") or any(clash.column in pinned for clash in found):
+    if any(clash.column in pinned for clash in found):
         raise refusal(found, name)
     renames: dict[str, str | None] = {}
     for clash in found:
@@ -72,7 +95,7 @@ def resolve(
         taken = variant in load.names and variant not in empty
         if taken:
             raise refusal(found, name)
-        renames[clash.column] = None if contract == "discard_value" else variant
+        renames[clash.column] = None if contract.data_type == "discard_value" else variant
     kept = [column for column in load if column.name not in set(renames.values()) - {None}]
     columns = pa.schema(
         [

@@ -230,11 +230,15 @@ def _publish(io: FileIO, task: WriteTask, file: WrittenFile) -> DataFile:
 
 
 def _link_or_copy(path: Path, target: Path) -> None:
-    """Give a file a second name, which costs nothing, or copy it where that crosses file systems."""
+    """Give a file a second name, which costs nothing, or copy it where that crosses file systems.
+
+    Its time becomes that of now: a package may wait for days, and old files of no snapshot are cleaned up.
+    """
     try:
         os.link(path, target)
     except OSError:
         shutil.copyfile(path, target)
+    os.utime(target)
 
 
 def local_path(location: str) -> Path | None:

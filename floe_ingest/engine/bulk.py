@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from floe_ingest.dataplane.copy import FileOptions
 from floe_ingest.dataplane.scan import open_scan, stopped_on_data
 from floe_ingest.engine.contracts import Contract, Fitted, fit
 from floe_ingest.errors import PluginLoadError, SchemaError
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from floe_ingest.dataplane.columns import Column
     from floe_ingest.dataplane.connection import DataPlaneSettings
-    from floe_ingest.dataplane.copy import WrittenFile
+    from floe_ingest.dataplane.copy import FileOptions, WrittenFile
     from floe_ingest.dataplane.scan import OpenScan
     from floe_ingest.engine.cursors import CursorReading
 
@@ -43,6 +42,7 @@ class BulkLanding:
         variants: gives, by name, the column into which a column goes whose type the table cannot hold.
         schema_for: gives a table's schema with a load's columns in it.
         existing: gives the columns that a table has; None for a new one.
+        options: gives how a table's files are written.
         contract: what happens where the scan's columns are not the table's.
         folder: where files wait for their load package.
         settings: how much of the machine DuckDB may take.
@@ -56,6 +56,7 @@ class BulkLanding:
     variants: Callable[[str, pa.Schema], Mapping[str, str | None]]
     schema_for: Callable[[str, pa.Schema], Schema]
     existing: Callable[[str], pa.Schema | None]
+    options: Callable[[str], FileOptions]
     contract: Contract
     folder: Path
     settings: DataPlaneSettings
@@ -126,7 +127,8 @@ class BulkLanding:
             columns = self.columns_for(self.table, schema)
             taken, left = self._take_in(scan, schema, origins)
             new = opened if self.reading is None else self.reading.scan(opened, origins)
-            write = partial(self._write_rows, columns=columns, origins=origins, lenient=fitted.lenient)
+            kept = {name: origin for name, origin in origins.items() if name in fitted.columns.names}
+            write = partial(self._write_rows, columns=columns, origins=kept, lenient=fitted.lenient)
             files = [] if taken else write(new)
             if files and self.reading is not None:
                 self.reading.landed(new, [file.path for file in files], origins)
@@ -157,7 +159,8 @@ class BulkLanding:
         lenient: frozenset[str],
     ) -> list[WrittenFile]:
         there = {name: origin for name, origin in origins.items() if origin in opened.types}
-        return opened.write(columns, there, self.folder, FileOptions(ordered=opened.scan.ordered), lenient)
+        options = replace(self.options(self.table), ordered=opened.scan.ordered)
+        return opened.write(columns, there, self.folder, options, lenient)
 
     def _take_in(
         self, scan: BulkScan, schema: pa.Schema, origins: Mapping[str, str]

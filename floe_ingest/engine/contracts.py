@@ -14,12 +14,11 @@ from floe_ingest.engine.categories import chain
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pyarrow as pa
     from dlt.common.schema.exceptions import DataValidationError
 
     from floe_ingest.config.fields import ContractParts, SchemaContract
+    from floe_ingest.destination.evolution import TableContract
 
 
 Mode = Literal["evolve", "freeze", "discard_value", "discard_row"]
@@ -45,6 +44,13 @@ class Contract:
         if isinstance(written, str):
             return cls(written, written, written)
         return cls(**written)
+
+    @property
+    def of_table(self) -> TableContract:
+        """What of it is about the columns of a table that is there."""
+        from floe_ingest.destination.evolution import TableContract
+
+        return TableContract(self.columns, self.data_type)
 
     @property
     def evolves(self) -> bool:
@@ -99,57 +105,29 @@ def fit(found: pa.Schema, table: pa.Schema | None, contract: Contract, name: str
     """
     import pyarrow as pa
 
+    from floe_ingest.destination.evolution import differences, refuse_frozen, without_new_fields
+    from floe_ingest.destination.layout import iceberg_schema
+
     if table is None or contract.evolves:
         return Fitted(found)
-    known: Mapping[str, pa.DataType] = {field.name: field.type for field in table}
-    added = [field for field in found if field.name not in known]
-    changed = [f for f in found if f.name in known and not _holds(known[f.name], f.type, f.name)]
-    by_mode = [(contract.columns, added), (contract.data_type, changed)]
-    refused = [field for mode, fields in by_mode if mode in ("freeze", "discard_row") for field in fields]
-    if refused:
-        differences = [(f.name, str(known.get(f.name, "new")), str(f.type)) for f in refused]
-        raise SchemaError(refusal(name, differences))
-    left_out = {field.name for field in added} if contract.columns == "discard_value" else set()
-    lenient = {field.name for field in changed} if contract.data_type == "discard_value" else set()
-    kept = [
-        pa.field(f.name, known[f.name] if f.name in lenient else f.type)
-        for f in found
-        if f.name not in left_out
-    ]
-    return Fitted(pa.schema(kept), frozenset(lenient))
-
-
-def _holds(table: pa.DataType, found: pa.DataType, column: str) -> bool:
-    from floe_ingest.destination.layout import wider
-
-    try:
-        return bool(wider(table, found, column) == table)
-    except SchemaError:
-        return False
-
-
-def refusal(name: str, differences: Sequence[tuple[str, str, str]]) -> str:
-    """Return the message of a contract that refuses, with the differences as a table.
-
-    Arguments:
-        name: the table's name.
-        differences: column, the table's type or "new", the load's type.
-    """
-    rows = [("column", "old", "new"), *differences]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-    ]
-    return (
-        f"Table {name} is frozen (schema_contract), and the source's columns differ:\n"
-        + "\n".join(line.rstrip() for line in lines)
-        + "\nChange the source back, or let the table follow with schema_contract: evolve."
-    )
+    held = iceberg_schema(table)
+    changes = differences(held, iceberg_schema(found))
+    refuse_frozen(name, changes, contract.of_table)
+    kept = found
+    if contract.columns == "discard_value":
+        kept, _ = without_new_fields(pa.schema([f for f in found if f.name in table.names]), held)
+    lenient = set()
+    if contract.data_type == "discard_value":
+        lenient = {change.column for change in changes if change.old is not None}
+    columns = [table.field(f.name).with_metadata(None) if f.name in lenient else f for f in kept]
+    return Fitted(pa.schema(columns), frozenset(lenient))
 
 
 def violation(error: BaseException) -> SchemaError | None:
     """Return the refusal of one of dlt's contracts that is in a chain of causes, in our words."""
     from dlt.common.schema.exceptions import DataValidationError
+
+    from floe_ingest.destination.evolution import frozen
 
     found = next((cause for cause in chain(error) if isinstance(cause, DataValidationError)), None)
     if found is None:
@@ -159,7 +137,7 @@ def violation(error: BaseException) -> SchemaError | None:
             f"Table {found.table_name} is new, and new tables are refused (schema_contract: freeze). Leave "
             f"it out in the source, or let it come with schema_contract: evolve."
         )
-    return SchemaError(refusal(found.table_name, _differences(found)))
+    return frozen(found.table_name, _differences(found))
 
 
 def _differences(found: DataValidationError) -> list[tuple[str, str, str]]:

@@ -335,6 +335,8 @@ class _Attempt:
                 # The package holds what was refused: it must not be loaded by a later try.
                 if self._job.handed.pipeline is None:
                     shutil.rmtree(self._job.folder.pipelines, ignore_errors=True)
+                elif pipeline.has_pending_data:
+                    pipeline.drop_pending_packages()
                 if refused is None:
                     raise
                 raise refused from error
@@ -458,6 +460,7 @@ class _Attempt:
             variants=lambda name, columns: self._job.target.variants(name, columns, key_columns(resource)),
             schema_for=self._job.target.schema_for,
             existing=self._job.target.columns_of,
+            options=lambda name: self._job.target.file_options(name, resource.compute_table_schema()),
             contract=contract,
             folder=folder.landing,
             settings=settings,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -71,6 +71,75 @@ def test_only_old_files_that_no_snapshot_references_go(home: Path, lake: Lake) -
     assert old_rows.to_arrow().num_rows == 2
     assert engine.clean(config, older_than=timedelta(hours=2)).tables[0].files[0].endswith("young.parquet")
     assert engine.clean(config, older_than=timedelta(hours=2)).tables == ()
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: f"file:{path}", str, lambda path: f"file://{path.parent}//{path.name}"]
+)
+def test_files_that_another_engine_names_otherwise_stay(home: Path, lake: Lake, write: Any) -> None:
+    """Spark writes `file:/a` or, on S3, `s3a:` where PyIceberg lists `file:///a` and `s3:`."""
+    import pyarrow.parquet as pq
+
+    config = floe_ingest.load_config(home / "ingest.yaml")
+    assert floe_ingest.run(config).success
+    foreign = home / "warehouse" / "raw" / "files" / "data" / "of another engine.parquet"
+    pq.write_table(lake.table("raw.files").scan().to_arrow(), foreign)
+    lake.table("raw.files").add_files([write(foreign)])
+    for file in foreign.parent.glob("*.parquet"):
+        make_old(file, 100)
+
+    assert engine.clean(config).tables == ()
+    assert lake.table("raw.files").scan().to_arrow().num_rows == 4
+
+
+def test_files_of_branches_tags_and_statistics_stay(home: Path, lake: Lake) -> None:
+    from pyiceberg.table.statistics import StatisticsFile
+
+    config = floe_ingest.load_config(home / "ingest.yaml")
+    assert floe_ingest.run(config).success
+    table = lake.table("raw.files")
+    first = table.current_snapshot().snapshot_id
+    table.manage_snapshots().create_branch(snapshot_id=first, branch_name="audit").commit()
+    puffin = home / "warehouse" / "raw" / "files" / "data" / "statistics.puffin"
+    puffin.write_bytes(b"PFA1")
+    statistics = StatisticsFile(
+        snapshot_id=first,
+        statistics_path=puffin.as_uri(),
+        file_size_in_bytes=4,
+        file_footer_size_in_bytes=4,
+        blob_metadata=[],
+    )
+    with table.update_statistics() as update:
+        update.set_statistics(statistics)
+    assert floe_ingest.run(config).success
+    for file in puffin.parent.iterdir():
+        make_old(file, 100)
+
+    assert engine.clean(config).tables == ()
+    assert puffin.exists()
+    assert lake.table("raw.files").scan(snapshot_id=first).to_arrow().num_rows == 2
+
+
+def test_a_file_of_a_package_that_waited_for_days_is_young(home: Path, lake: Lake) -> None:
+    """The working folder's files are old; what they become in storage is about to be committed."""
+    import dlt
+
+    pipeline = dlt.pipeline(
+        "shop",
+        destination=floe_ingest.iceberg(**lake.properties),
+        dataset_name="raw",
+        pipelines_dir=str(home / "work"),
+    )
+    pipeline.extract(dlt.resource([{"id": 1}], name="files"))
+    pipeline.normalize()
+    for file in (home / "work").rglob("*.parquet"):
+        make_old(file, 100)
+
+    pipeline.load()
+
+    young = time.time() - 3600
+    assert all(path.stat().st_mtime > young for path in (home / "warehouse").rglob("*.parquet"))
+    assert lake.table("raw.files").scan().to_arrow().num_rows == 1
 
 
 def test_an_unsafe_age_is_refused(home: Path) -> None:

@@ -76,7 +76,7 @@ def ids(catalog: Catalog, namespace: str) -> list[int]:
 @pytest.mark.parametrize("how", DISPOSITIONS)
 @pytest.mark.parametrize("first", [True, False], ids=["new table", "known table"])
 @pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, RESET, GARBAGE])
+@pytest.mark.parametrize("status", [409, 429, 500, 502, 503, 504, RESET, GARBAGE])
 def test_a_commit_whose_answer_goes_wrong_lands_once(
     proxy: FaultyProxy,
     catalog: Catalog,

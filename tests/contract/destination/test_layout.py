@@ -17,8 +17,10 @@ import structlog
 from dlt.destinations.adapters import iceberg_adapter, iceberg_partition
 from dlt.pipeline.exceptions import PipelineStepFailed
 from pyiceberg.expressions import EqualTo, GreaterThanOrEqual
+from ways_in import load_query
 
 import floe_ingest
+from floe_ingest.destination import write
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -271,6 +273,40 @@ def test_a_large_load_becomes_files_of_the_target_size(
         ranges.setdefault(file.partition[0] if partition else None, []).append((held[-1], held[0]))
     for bounds in map(sorted, ranges.values()):
         assert all(left[1] < right[0] for left, right in itertools.pairwise(bounds))
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new table", "known table"])
+def test_a_bulk_scan_is_written_once_as_its_table_asks(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    properties = {
+        "write.parquet.compression-codec": "snappy",
+        "write.target-file-size-bytes": "6000000",
+    }
+    select = "SELECT range AS n, md5(range::VARCHAR) AS v FROM range({})"
+    if known:
+        assert load_query(lake, tmp_path, select.format(1), table_properties=properties).success
+    rewritten: list[Path] = []
+    real = write._rewrite
+
+    def counted(task: Any, inputs: Any) -> Any:
+        rewritten.extend(inputs)
+        return real(task, inputs)
+
+    monkeypatch.setattr(write, "_rewrite", counted)
+    options: Any = {} if known else {"table_properties": properties}
+    assert load_query(lake, tmp_path, select.format(700_000), **options).success
+
+    files = lake.table("bronze.typed").inspect.files().to_pylist()
+    large = [file for file in files if file["record_count"] > 1]
+    assert sum(file["record_count"] for file in large) == 700_000
+    assert len(large) > 2
+    codecs = {
+        lake.parquet("bronze.typed", f["file_path"]).metadata.row_group(0).column(0).compression
+        for f in large
+    }
+    assert codecs == {"SNAPPY"}
+    assert rewritten == []
 
 
 def test_a_sorted_merge_keeps_the_target_size(lake: Lake, pipeline: dlt.Pipeline) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dlt
@@ -148,42 +147,6 @@ def test_rows_without_a_key_are_refused_and_counted(lake: Lake, pipeline: dlt.Pi
         merge(pipeline, rows, columns={"id": {"nullable": True}})
 
     assert not [name for _, name in lake.catalog().list_tables("bronze") if name == "items"]
-
-
-KEYS: dict[str, tuple[pa.DataType, list[Any]]] = {
-    "text": (pa.string(), ["", "a", "A", "ż", "\U0001f9ca" * 20, "x" * 40, "x" * 40 + "y"]),
-    "decimal": (pa.decimal128(38, 4), [Decimal("-1.5000"), Decimal("0.0001"), Decimal("9" * 34)]),
-    "timestamp": (
-        pa.timestamp("us", tz="UTC"),
-        [datetime(1, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)],
-    ),
-    "date": (pa.date32(), [date(1, 1, 1), date(9999, 12, 31)]),
-    "binary": (pa.binary(), [b"", b"\x00", b"\xff" * 30, b"\xff" * 31]),
-    "double": (pa.float64(), [-1.5, 0.0, 1e300]),
-    "int": (pa.int32(), [-(2**31), 0, 2**31 - 1]),
-    "long": (pa.int64(), [-(2**63), 0, 2**63 - 1]),
-    "bool": (pa.bool_(), [False, True]),
-    "time": (pa.time64("us"), [time(0, 0), time(12, 30, 0, 1), time(23, 59, 59, 999999)]),
-    "unicode": (
-        pa.string(),
-        [" ", "\t", "'", '"', "%", "\\", "a\u0000b", "e\u0301", "\u00e9", "\u202e", "\uffff", "\U0010ffff"],
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", KEYS)
-def test_keys_of_every_type(lake: Lake, pipeline: dlt.Pipeline, kind: str) -> None:
-    arrow, keys = KEYS[kind]
-
-    def rows(version: int) -> pa.Table:
-        return pa.table({"id": pa.array(keys, arrow), "v": pa.array([version] * len(keys))})
-
-    for version in (1, 2):
-        merge(pipeline, rows(version))
-
-    found = values(lake, "id", "v")
-    assert [row[0] for row in found] == sorted(keys)
-    assert {row[1] for row in found} == {2}
 
 
 @pytest.mark.parametrize("strategy", [*STRATEGIES, "insert-only"])

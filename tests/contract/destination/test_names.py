@@ -210,3 +210,15 @@ def test_an_empty_mapping_has_no_column_until_it_has_a_value(lake: Lake, tmp_pat
     load_rows(lake, tmp_path, [{"id": 2, "e": {"a": 1}}])
     found = lake.duckdb("bronze.typed", "SELECT id, e__a FROM t ORDER BY id").to_pylist()
     assert [tuple(row.values()) for row in found] == [(1, None), (2, 1)]
+
+
+@pytest.mark.parametrize("naming", ["snake_case", "direct"])
+def test_an_arrow_column_without_a_name_is_refused(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, naming: str
+) -> None:
+    """dlt would drop it, with its values."""
+    monkeypatch.setenv("SCHEMA__NAMING", naming)
+    with pytest.raises(PipelineStepFailed, match="has a column '' that dlt gives no place in the table"):
+        load_rows(lake, tmp_path, pa.table({"": [1], "n": [2]}))
+
+    assert not lake.catalog().table_exists("bronze.typed")

@@ -274,6 +274,67 @@ def test_freeze_refuses_with_the_difference_as_a_table(
     assert values(lake) == ["x", "y"]
 
 
+# What the table has, what comes, and the lines that say what is refused.
+NESTED: dict[str, tuple[str, str, list[str]]] = {
+    "a field of a struct": ("{'a': 1}", "{'a': 2, 'b': 'x'}", ["v.b new string"]),
+    "structs in a list": ("[{'a': 1}]", "[{'a': 2, 'b': 'x'}]", ["v.element.b new string"]),
+    "structs in a map": ("MAP {'k': {'a': 1}}", "MAP {'k': {'a': 2, 'b': 'x'}}", ["v.value.b new string"]),
+    "a struct in a struct": ("{'s': {'a': 1}}", "{'s': {'a': 2, 'b': 'x'}}", ["v.s.b new string"]),
+    "a wider type": ("{'a': 1::INTEGER}", "{'a': 1099511627776}", ["v.a int long"]),
+    "another type": ("{'a': 1::INTEGER}", "{'a': 'x'}", ["v.a int string"]),
+    "a field in the place of another": ("{'a': 1}", "{'b': 'x'}", ["v.b new string"]),
+    "several": ("{'a': 1, 'c': 1}", "{'a': 'x', 'b': 'x', 'c': 1}", ["v.a int string", "v.b new string"]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", NESTED)
+def test_freeze_looks_into_nested_columns(lake: Lake, tmp_path: Path, name: str, way: str) -> None:
+    old, new, lines = NESTED[name]
+    load(lake, tmp_path, way, f"SELECT 1 AS n, {old} AS v", schema_contract="freeze")
+    before = lake.table("bronze.typed").metadata_location
+    files = lake.stored_files("bronze.typed")
+
+    result = load_query(lake, tmp_path, f"SELECT 2 AS n, {new} AS v", way, schema_contract="freeze")
+
+    assert result.errors[0].type == "SchemaError"
+    told = [" ".join(line.split()) for line in result.errors[0].message.splitlines()]
+    assert told[1 : len(lines) + 2] == ["column old new", *lines]
+    assert told[len(lines) + 2].startswith("Change the source back")
+    assert lake.table("bronze.typed").metadata_location == before
+    assert lake.stored_files("bronze.typed") == files
+    load(lake, tmp_path, way, f"SELECT 3 AS n, {old} AS v", schema_contract="freeze")
+    assert values(lake, "SELECT n AS v FROM t ORDER BY n") == [1, 3]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ("{'a': 1}", "{'a': 2, 'b': 'x'}", {"a": 2}),
+        ("[{'a': 1}]", "[{'a': 2, 'b': 'x'}]", [{"a": 2}]),
+        ("MAP {'k': {'a': 1}}", "MAP {'k': {'a': 2, 'b': 'x'}}", [("k", {"a": 2})]),
+        ("{'s': {'a': 1}, 't': 1}", "{'s': {'a': 2, 'b': 'x'}, 't': 2}", {"s": {"a": 2}, "t": 2}),
+        ("{'a': 1}", "{'b': 'x'}", None),
+    ],
+    ids=["struct", "list", "map", "struct in a struct", "nothing left"],
+)
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_discard_value_leaves_out_nested_fields(
+    lake: Lake, tmp_path: Path, way: str, old: str, new: str, kept: Any, mode: str
+) -> None:
+    options: dict[str, Any] = {"schema_contract": "discard_value"}
+    if mode == "merge":
+        options |= {"write_mode": "merge", "primary_key": "n"}
+    load(lake, tmp_path, way, f"SELECT 1 AS n, {old} AS v", **options)
+    kind = fields_of(lake)
+    load(lake, tmp_path, way, f"SELECT 2 AS n, {new} AS v", **options)
+
+    assert fields_of(lake) == kind
+    assert values(lake)[1] == kept
+    assert sorted(lake.rows("bronze.typed"), key=lambda row: row["n"])[1]["v"] == kept
+
+
 @pytest.mark.parametrize("way", ["rows", *WAYS])
 def test_a_contract_in_parts(lake: Lake, tmp_path: Path, way: str) -> None:
     """New columns are left out, and types may change."""
