@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RESET = 0
 GARBAGE = 200
+CUT = 1
+AS_IT_IS = 2
 _OF_THE_CONNECTION = ("transfer-encoding", "content-length", "connection", "date", "server")
 
 
@@ -27,7 +29,8 @@ class Fault:
     """What one request meets.
 
     Arguments:
-        status: of the answer; ``RESET`` breaks the connection, ``GARBAGE`` is success with a broken body.
+        status: of the answer; ``RESET`` breaks the connection, ``GARBAGE`` is success with a broken body,
+            ``CUT`` breaks the connection in the middle of the body, ``AS_IT_IS`` changes nothing.
         done: whether the server gets the request all the same, before the answer goes wrong.
         delay_seconds: before the answer.
     """
@@ -65,62 +68,81 @@ class FaultyProxy:
         return None
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """Passes requests on, but for those that meet a fault; subclasses say from where to where."""
+
+    proxy: FaultyProxy
+    upstream: SplitResult
+    protocol_version = "HTTP/1.1"
+
+    def handle_any(self) -> None:
+        body = self.body()
+        fault = self.proxy.fault(f"{self.command} {self.path}")
+        if fault is None or fault.done or fault.status in (CUT, AS_IT_IS):
+            status, headers, answer = self.ask(body)
+        if fault is not None:
+            time.sleep(fault.delay_seconds)
+            if fault.status == RESET:
+                self.close_connection = True
+                self.connection.close()
+                return
+        if fault is not None and fault.status not in (CUT, AS_IT_IS):
+            status, headers = fault.status, {"Content-Type": "application/json"}
+            told = {"error": {"message": "injected", "type": "Injected", "code": status}}
+            answer = b'{"metadata' if status == GARBAGE else json.dumps(told).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in _OF_THE_CONNECTION:
+                self.send_header(name, value)
+        length = headers.get("Content-Length") if self.command == "HEAD" else None
+        self.send_header("Content-Length", length or str(len(answer)))
+        self.end_headers()
+        if fault is not None and fault.status == CUT:
+            answer = answer[: len(answer) // 2]
+            self.close_connection = True
+        if self.command != "HEAD":
+            self.wfile.write(answer)
+
+    def body(self) -> bytes:
+        """Read the body of a request, which may come in chunks; those of S3 go on as they are."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        del self.headers["Transfer-Encoding"]
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            continue
+        return b"".join(parts)
+
+    def ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection(str(self.upstream.hostname), self.upstream.port, timeout=60)
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "accept-encoding"}
+        connection.request(self.command, self.path, body or None, headers)
+        response = connection.getresponse()
+        answer = response.read()
+        connection.close()
+        return response.status, dict(response.getheaders()), answer
+
+    do_GET = do_POST = do_HEAD = do_DELETE = do_PUT = handle_any  # noqa: N815
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def faulty_proxy(upstream: str) -> Iterator[FaultyProxy]:
     """Run a proxy before the server at the address ``upstream``."""
-    server = urlsplit(upstream)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class Handler(_Handler):
+        pass
 
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            fault = proxy.fault(f"{self.command} {self.path}")
-            if fault is None or fault.done:
-                status, headers, answer = self.ask(body)
-            if fault is not None:
-                time.sleep(fault.delay_seconds)
-                if fault.status == RESET:
-                    self.close_connection = True
-                    self.connection.close()
-                    return
-                status, headers = fault.status, {"Content-Type": "application/json"}
-                told = {"error": {"message": "injected", "type": "Injected", "code": status}}
-                answer = b'{"metadata' if status == GARBAGE else json.dumps(told).encode()
-            self.send_response(status)
-            for name, value in headers.items():
-                if name.lower() not in (
-                    "transfer-encoding",
-                    "content-length",
-                    "connection",
-                    "date",
-                    "server",
-                ):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(answer)
-
-        def ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-            connection = http.client.HTTPConnection(str(server.hostname), server.port, timeout=60)
-            headers = {
-                name: value for name, value in self.headers.items() if name.lower() != "accept-encoding"
-            }
-            connection.request(self.command, self.path, body or None, headers)
-            response = connection.getresponse()
-            answer = response.read()
-            connection.close()
-            return response.status, dict(response.getheaders()), answer
-
-        do_GET = do_POST = do_HEAD = do_DELETE = do_PUT = handle_any  # noqa: N815
-
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
+    Handler.upstream = urlsplit(upstream)
     listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     listener.daemon_threads = True
     proxy = FaultyProxy(f"http://127.0.0.1:{listener.server_address[1]}")
+    Handler.proxy = proxy
     thread = threading.Thread(target=listener.serve_forever, daemon=True)
     thread.start()
     try:

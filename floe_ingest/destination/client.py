@@ -28,7 +28,7 @@ from floe_ingest.destination.foreign import LANDING
 from floe_ingest.destination.jobs import ChainCommitJob, FileJob, InternalTableJob
 from floe_ingest.destination.ledger import LoadMark
 from floe_ingest.destination.meta import MetaTable, StoredSchema
-from floe_ingest.destination.state import keep_state, merge_states, stored_state
+from floe_ingest.destination.state import empty_table, keep_state, merge_states, stored_state
 from floe_ingest.errors import CatalogConnectionError, IngestionError
 
 if TYPE_CHECKING:
@@ -122,19 +122,14 @@ class IcebergClient(JobClientBase, WithStateSync):
         """
         for depth in range(1, len(self.namespace) + 1):
             ensure_namespace(self.catalog, self.namespace[:depth])
-        for name in truncate_tables or ():
-            if self.prepare_load_table(name)["write_disposition"] != "replace":
-                self._empty(name)
-
-    def _empty(self, name: str) -> None:
-        from pyiceberg.exceptions import NoSuchTableError
-
-        try:
-            table = self.catalog.load_table((*self.namespace, name))
-        except NoSuchTableError:
-            return
-        if table.current_snapshot() is not None:
-            table.delete()
+        names = [
+            name
+            for name in truncate_tables or ()
+            if self.prepare_load_table(name)["write_disposition"] != "replace"
+        ]
+        # Roots first: with a root goes the cursor, so that whatever comes in between, rows come again.
+        for name in sorted(names, key=lambda name: name.count("__")):
+            empty_table(self.catalog, (*self.namespace, name), self.pipeline_name)
 
     def is_storage_initialized(self) -> bool:
         """Return whether the namespace exists."""

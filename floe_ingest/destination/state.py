@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from dlt.common.destination.client import StateInfo
 from dlt.common.json import json as dlt_json
 from dlt.common.versioned_state import compress_state, decompress_state
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.expressions import AlwaysTrue
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from floe_ingest.destination.catalogs import find_table
 from floe_ingest.destination.ledger import (
     PIPELINE,
     STATE,
@@ -116,6 +119,30 @@ def stored_state(table: Table, pipeline: str) -> dict[str, Any] | None:
     return None
 
 
+_retrying = retry(
+    retry=retry_if_exception_type(CommitFailedException),
+    wait=wait_random_exponential(multiplier=0.05, max=3),
+    stop=stop_after_attempt(20),
+    reraise=True,
+)
+
+
+@_retrying
+def empty_table(catalog: Catalog, identifier: tuple[str, ...], pipeline: str) -> None:
+    """Take all rows out of a table, and with them, in the same commit, the pipeline's state.
+
+    Without it a run on another machine would go on after rows that are no longer there.
+    """
+    table = find_table(catalog, identifier)
+    if table is None or table.current_snapshot() is None:
+        return
+    transaction = StagedTransaction(table)
+    transaction.delete(delete_filter=AlwaysTrue())
+    if record := read_record(table.metadata, pipeline):
+        transaction.remove_properties(*record_property(pipeline, record))
+    transaction.commit_transaction()
+
+
 def keep_state(
     catalog: Catalog, namespace: tuple[str, ...], tables: Mapping[str, str], mark: LoadMark
 ) -> None:
@@ -140,15 +167,10 @@ def keep_state(
 def _keep(
     catalog: Catalog, identifier: tuple[str, ...], resource: str, mark: LoadMark, state: Mapping[str, Any]
 ) -> None:
-    from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+    from pyiceberg.exceptions import NoSuchTableError
     from pyiceberg.table.update import AssertRefSnapshotId, SetPropertiesUpdate
 
-    @retry(
-        retry=retry_if_exception_type(CommitFailedException),
-        wait=wait_random_exponential(multiplier=0.05, max=3),
-        stop=stop_after_attempt(20),
-        reraise=True,
-    )
+    @_retrying
     def attempt() -> None:
         try:
             table = catalog.load_table(identifier)

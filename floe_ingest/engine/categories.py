@@ -1,12 +1,14 @@
 """Says what a failure calls for: by hook first, then by the types in its chain of causes.
 
 Types are compared by module and name, so that no library is imported for it. HTTP answers count by their
-status, databases' refusals by SQLSTATE or by their own numbers. Words in messages never decide.
+status, databases' refusals by SQLSTATE or by their own numbers. Words in messages never decide; but Arrow's
+object stores have no other place for the store's error code than a fixed one in the message.
 """
 
 from __future__ import annotations
 
 import errno
+import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -127,6 +129,19 @@ _BY_ADBC_STATUS: dict[str, ErrorCategory] = {
     **dict.fromkeys(("INVALID_ARGUMENT", "NOT_IMPLEMENTED"), _CONFIGURATION),
 }
 _GOOGLE_MODULES = ("gcsfs.", "google.api_core.")
+# Arrow's own forms (its sources: s3_internal.h, gcsfs_internal.cc): "AWS Error SLOW_DOWN during PutObject
+# operation", "AWS Error UNKNOWN (HTTP status 502) during …", "google::cloud::Status(UNAVAILABLE: …)".
+_ARROW_CODE = re.compile(
+    r"AWS Error (?P<aws>[A-Z_]+)(?: \(HTTP status (?P<status>\d+)\))? during"
+    r"|google::cloud::Status\((?P<gcs>[A-Z_]+)"
+)
+_TRANSIENT_CODES = frozenset(
+    {
+        *("INTERNAL_FAILURE", "SERVICE_UNAVAILABLE", "SLOW_DOWN", "THROTTLING", "REQUEST_TIMEOUT"),
+        *("NETWORK_CONNECTION", "REQUEST_TIME_TOO_SKEWED"),
+        *("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "ABORTED"),
+    }
+)
 _MYSQL_MODULES = ("pymysql.", "MySQLdb.", "mysql.connector.", "mariadb.")
 
 
@@ -219,7 +234,7 @@ def _by_type(error: BaseException) -> ErrorCategory | None:
         return category
     if (category := _by_database(error)) is not None:
         return category
-    if isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO:
+    if isinstance(error, OSError) and (error.errno in _TRANSIENT_ERRNO or _is_passing_in_store(error)):
         return ErrorCategory.TRANSIENT
     for kind in type(error).__mro__:
         if category := _BY_TYPE.get(f"{kind.__module__}.{kind.__qualname__}"):
@@ -230,6 +245,16 @@ def _by_type(error: BaseException) -> ErrorCategory | None:
 def _aws_code(error: BaseException) -> str:
     response: Any = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def _is_passing_in_store(error: OSError) -> bool:
+    """Return whether Arrow tells that an object store could not serve a request just then."""
+    found = _ARROW_CODE.search(str(error)) if error.errno is None else None
+    if found is None:
+        return False
+    if found["status"] is not None:
+        return _by_status(int(found["status"])) is ErrorCategory.TRANSIENT
+    return (found["aws"] or found["gcs"]) in _TRANSIENT_CODES
 
 
 def _status(error: BaseException) -> int | None:

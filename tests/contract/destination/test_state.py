@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import dlt
 import pytest
 from conftest import Lake
+from crash_points import InjectedError, crash_at
+from dlt.pipeline.exceptions import PipelineStepFailed
 from pyiceberg.catalog.sql import SqlCatalog
 
 import floe_ingest
@@ -223,3 +225,28 @@ def test_a_catalog_that_shows_only_the_newest_snapshot(lake: Lake, tmp_path: Pat
 
     assert ids(lake, "items") == list(range(6))
     assert ids(lake, "others") == [0, 1, 2]
+
+
+def test_a_machine_that_is_lost_in_a_refresh_takes_no_rows_along(lake: Lake, tmp_path: Path) -> None:
+    """`refresh="drop_data"` empties the table and forgets the cursor at once."""
+
+    @dlt.resource(name="items", primary_key="id", write_disposition="append")
+    def items(id_: Any = dlt.sources.incremental("id", initial_value=0)) -> Any:
+        yield [{"id": i} for i in range(5)]
+
+    def run(folder: str, **options: Any) -> None:
+        dlt.pipeline(
+            "shop",
+            destination=floe_ingest.iceberg(**lake.properties),
+            dataset_name="bronze",
+            pipelines_dir=str(tmp_path / folder),
+        ).run(items(), **options)
+
+    run("one")
+    with crash_at("before-commit"), pytest.raises((PipelineStepFailed, InjectedError)):
+        run("one", refresh="drop_data")
+    assert lake.rows("bronze.items") == []
+
+    run("another")
+
+    assert sorted(row["id"] for row in lake.rows("bronze.items")) == list(range(5))

@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dlt
 import pytest
 from conftest import Lake
+from crash_points import InjectedError, crash_at
 from dlt.pipeline.exceptions import PipelineStepFailed
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import floe_ingest
-from floe_ingest.destination import chains
 from floe_ingest.destination.catalogs import close_catalogs
-from floe_ingest.destination.client import IcebergClient
-from floe_ingest.destination.commit import TableCommit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Row = dict[str, Any]
 
@@ -38,41 +32,13 @@ ROWS = st.lists(
     min_size=1,
     max_size=8,
 )
+ORDERS = st.lists(
+    st.tuples(st.integers(0, 4), st.lists(st.integers(0, 9), max_size=3)), min_size=1, max_size=4
+)
 DELETES = st.lists(st.booleans(), min_size=8, max_size=8)
 POINTS = st.sampled_from(
     ["", "", "before-write", "after-write", "before-commit", "after-commit", "before-done"]
 )
-
-
-class InjectedError(Exception):
-    """The process dies here, as far as the load is concerned."""
-
-
-@contextmanager
-def crash_at(point: str) -> Iterator[None]:
-    """Raise at a point of our own write and commit steps."""
-    with pytest.MonkeyPatch.context() as patch:
-
-        def around(owner: Any, name: str, *, before: bool) -> None:
-            real = getattr(owner, name)
-
-            def wrapped(*args: Any, **kwargs: Any) -> Any:
-                if before:
-                    raise InjectedError(point)
-                real(*args, **kwargs)
-                raise InjectedError(point)
-
-            patch.setattr(owner, name, wrapped)
-
-        moment, _, step = point.partition("-")
-        if step == "write":
-            around(chains, "write_data_files", before=moment == "before")
-            around(chains, "merge_data_files", before=moment == "before")
-        elif step == "commit":
-            around(TableCommit, "run", before=moment == "before")
-        elif step == "done":
-            around(IcebergClient, "complete_load", before=True)
-        yield
 
 
 class Loads(RuleBasedStateMachine):
@@ -88,6 +54,7 @@ class Loads(RuleBasedStateMachine):
         self.history: dict[int, list[Row]] = {}
         self.has_table = False
         self.versions: list[tuple[tuple[int, int], bool]] = []
+        self.orders: list[tuple[int, list[int]]] = []
 
     def teardown(self) -> None:
         close_catalogs()
@@ -187,6 +154,28 @@ class Loads(RuleBasedStateMachine):
         disposition = {"disposition": "merge", "strategy": "scd2"}
         self.run_with_crash(rows, disposition, point, new_machine=new_machine, name="versions")
 
+    @rule(
+        orders=ORDERS,
+        how=st.sampled_from(["append", "replace", "upsert", "delete-insert", "insert-only"]),
+        point=POINTS,
+        new_machine=st.booleans(),
+    )
+    def nested(self, orders: list[tuple[int, list[int]]], how: str, point: str, new_machine: bool) -> None:
+        """Orders with lines, which go into a table of their own."""
+        if how == "append":
+            self.orders = [*self.orders, *orders]
+        elif how == "replace":
+            self.orders = orders
+        else:
+            known = {key for key, _ in self.orders}
+            winners = {key: lines for key, lines in orders if how != "insert-only" or key not in known}
+            kept = [(key, lines) for key, lines in self.orders if key not in winners]
+            self.orders = [*kept, *winners.items()]
+        rows = [{"id": key, "lines": [{"n": n} for n in lines]} for key, lines in orders]
+        merges = how not in ("append", "replace")
+        disposition = {"disposition": "merge", "strategy": how} if merges else how
+        self.run_with_crash(rows, disposition, point, new_machine=new_machine, name="orders")
+
     # -- what others do
 
     @precondition(lambda self: self.has_table)
@@ -244,11 +233,25 @@ class Loads(RuleBasedStateMachine):
             self.versions
         )
 
+    @invariant()
+    def orders_equal_model(self) -> None:
+        if not getattr(self, "orders", None):
+            return
+        roots = {row["_dlt_id"]: (row["id"], []) for row in self.lake.duckdb("bronze.orders").to_pylist()}
+        lines = []
+        if self.lake.catalog().table_exists("bronze.orders__lines"):
+            lines = self.lake.duckdb("bronze.orders__lines").to_pylist()
+        for line in lines:
+            roots[line["_dlt_parent_id"]][1].append(line["n"])  # no line is without its order
+        assert sorted((key, sorted(held)) for key, held in roots.values()) == sorted(
+            (key, sorted(held)) for key, held in self.orders
+        )
+
 
 TestLoads = pytest.mark.timeout(600)(Loads.TestCase)
 TestLoads.settings = settings(
-    max_examples=10,
-    stateful_step_count=8,
+    max_examples=12,
+    stateful_step_count=9,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
