@@ -49,6 +49,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
+    do_HEAD = do_GET  # noqa: N815
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
 
@@ -77,6 +79,26 @@ def server(body: str = "", **headers: str) -> Iterator[str]:
 def test_http_answers(status: int, expected: ErrorCategory) -> None:
     with server() as url:
         error = raised_by(lambda: requests.get(f"{url}/{status}", timeout=10).raise_for_status())
+    assert category(error) is expected
+
+
+@pytest.mark.requirement("FR-051")
+@pytest.mark.parametrize(
+    ("status", "expected"), [*((status, TRANSIENT) for status in (429, 500, 502, 503, 504)), (403, PERMANENT)]
+)
+def test_object_stores_as_arrow_tells_them(status: int, expected: ErrorCategory) -> None:
+    """Arrow's errors have the store's code in their message alone."""
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    with server() as url:
+        store = S3FileSystem(
+            endpoint_override=url,
+            access_key="key",
+            secret_key="secret",
+            region="us-east-1",
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=1),
+        )
+        error = raised_by(lambda: store.open_input_file(f"{status}/key").read())
     assert category(error) is expected
 
 
