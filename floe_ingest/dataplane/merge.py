@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.columns import Column, identifier, literal
 from floe_ingest.dataplane.copy import (
@@ -33,64 +33,11 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-Strategy = Literal["upsert", "delete-insert", "insert-only", "scd2"]
+    from floe_ingest.dataplane.merge_rule import MergeRule, Range, Strategy, Validity
 
 _FILE = "__floe_file"
 _PATH = "__floe_path"  # a table may have a column called filename
 _ROW = "__floe_row"
-
-
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """The validity columns of ``scd2``.
-
-    Arguments:
-        valid_from, valid_to: names of the two columns.
-        row_version: the column that tells versions of rows apart.
-        boundary: the instant at which old versions end and new ones begin, as SQL timestamp text.
-        active: what ``valid_to`` holds in active rows, as SQL timestamp text; None for NULL.
-    """
-
-    valid_from: str
-    valid_to: str
-    row_version: str
-    boundary: str
-    active: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Values of one column, from ``start`` up to ``end``, which is left out; both as SQL text."""
-
-    column: str
-    start: str
-    end: str
-
-
-@dataclass(frozen=True, slots=True)
-class MergeRule:
-    """How the rows of a load meet the rows of a table.
-
-    Arguments:
-        strategy: see dlt.
-        primary_key: identifies a row; of several in one load, one is kept.
-        merge_key: with ``delete-insert``, old rows that share it go as well; with ``scd2``, only old
-            versions that share it can end.
-        hard_delete: the column that marks rows to delete, and whether it is a truth value; otherwise
-            any value deletes.
-        dedup_sort: the column, and the direction, by which the first of several rows with one key is
-            kept. Without it, the last seen is.
-        validity: for ``scd2``.
-        within: old rows in this range go as well: the load holds all that there is of it.
-    """
-
-    strategy: Strategy
-    primary_key: tuple[str, ...] = ()
-    merge_key: tuple[str, ...] = ()
-    hard_delete: tuple[str, bool] | None = None
-    dedup_sort: tuple[str, Literal["asc", "desc"]] | None = None
-    validity: Validity | None = None
-    within: Range | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +71,12 @@ class RootIds:
     Arguments:
         gone: ids of old root rows that go out; no file where none does.
         kept: ids of the load's root rows that go in.
+        repeated: ids that several root rows of the load have, with their ``count``; no file where none does.
     """
 
     gone: tuple[Path, ...] = ()
     kept: tuple[Path, ...] = ()
+    repeated: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +218,43 @@ class Merge:
         elif self._has_old:
             gone = f"SELECT o.{name} AS id FROM old AS o WHERE {_matches(rule)}"
         kept = f"SELECT l.{name} AS id FROM load AS l WHERE {going_in}"
-        return RootIds(self._write_ids(gone), self._write_ids(kept))
+        several = f"SELECT {name} AS id, count(*) AS count FROM every_row GROUP BY ALL HAVING count(*) > 1"
+        columns = [Column("id", "VARCHAR"), Column("count", "BIGINT")]
+        repeated = self._write_ids(several, columns) if self._staged else ()
+        return RootIds(self._write_ids(gone), self._write_ids(kept), repeated)
+
+    def refuse_mixed_children(self, root_key: str, row_id: str, repeated: Sequence[Path]) -> None:
+        """Refuse child rows of root rows that share an id, unless each root row brought the same ones.
+
+        Ids of root rows can follow from their key, and those of child rows from these: what several rows of
+        one key brought could not be told apart, and the last root row would get a mixture.
+
+        Arguments:
+            root_key, row_id: the child's columns of the root row's id and of its own.
+            repeated: see ``RootIds``.
+
+        Raises:
+            MergeKeyError: says of how many root rows.
+        """
+        if not repeated or not self._staged:
+            return
+        root, own = identifier(root_key), identifier(row_id)
+        rows = (
+            f"SELECT {root} AS root, count(*) AS count, count(DISTINCT hash({self._names})) AS kinds "
+            f"FROM every_row GROUP BY {root}, {own}"
+        )
+        mixed = (
+            f"SELECT count(DISTINCT rows.root) FROM ({rows}) AS rows "
+            f"JOIN {parquet_rows(repeated, united=False)} AS ids ON ids.id = rows.root "
+            f"WHERE rows.count <> ids.count OR rows.kinds > 1"
+        )
+        found = self._connection.execute(mixed).fetchone()
+        if found and found[0]:
+            raise MergeKeyError(
+                f"{found[0]:,} key{'s are' if found[0] != 1 else ' is'} in the load more than once with "
+                f"nested rows that differ. They share ids, so that those of the last row cannot be told "
+                f"from the others. Leave duplicates out in the source, or merge by delete-insert."
+            )
 
     def run_child(self, root_key: str, ids: RootIds, strategy: Strategy) -> Merged:
         """Merge the rows of a child table: those of roots that go out, and of roots that come in."""
@@ -397,9 +382,11 @@ class Merge:
             copy_by_partition(self._connection, select, self._columns, self._layout, self._folder, options)
         )
 
-    def _write_ids(self, select: str) -> tuple[Path, ...]:
+    def _write_ids(
+        self, select: str, columns: Sequence[Column] = (Column("id", "VARCHAR"),)
+    ) -> tuple[Path, ...]:
         options = FileOptions(compression="lz4_raw", parallel=False)
-        files = copy_to_parquet(self._connection, select, [Column("id", "VARCHAR")], self._folder, options)
+        files = copy_to_parquet(self._connection, select, columns, self._folder, options)
         return tuple(file.path for file in files)
 
     def _staged_rows(self) -> str:

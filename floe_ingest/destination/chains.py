@@ -14,7 +14,7 @@ from dlt.common.schema.utils import get_nested_tables, get_root_table
 from dlt.common.storages.load_package import ParsedLoadJobFileName, load_package_state
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from floe_ingest.dataplane.merge import MergeRule, Strategy
+from floe_ingest.dataplane.merge_rule import MergeRule, Strategy
 from floe_ingest.destination.catalogs import find_table
 from floe_ingest.destination.children import ChildTables
 from floe_ingest.destination.commit import ATTEMPTS, RootMovedError, TableCommit, TableLoad, TablePlan

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.connection import connect
-from floe_ingest.dataplane.merge import Merge, MergeRule, OldFiles, RootIds
+from floe_ingest.dataplane.merge import Merge, OldFiles, RootIds
 from floe_ingest.destination.adopt import has_names_of
 from floe_ingest.destination.layout import table_columns
 from floe_ingest.destination.write import (
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
+
+    from floe_ingest.dataplane.merge_rule import MergeRule
 
 _COPY_CHUNK = 8 * 1024 * 1024
 _DELETES = (
@@ -71,6 +73,8 @@ def merge_data_files(
     with connect(task.settings, ordered=bool(task.layout.order)) as connection:
         merge = _merge(connection, task)
         merge.read_load(task.inputs, rule, task.renames)
+        if child and rule.primary_key:
+            merge.refuse_mixed_children(child.root_key, rule.primary_key[0], child.ids.repeated)
         bounds = {} if child else _bounds(merge, rule)
         old = _Old.find(table, task.schema, _filter(task, bounds, table), task.scratch)
         merge.read_old(old.files)

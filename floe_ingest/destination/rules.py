@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dlt.common.time import ensure_datetime_in_tz
 
-from floe_ingest.dataplane.merge import MergeRule, Range, Strategy, Validity
+from floe_ingest.dataplane.merge_rule import MergeRule, Range, Strategy, Validity
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:

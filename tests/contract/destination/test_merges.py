@@ -176,6 +176,49 @@ def test_children_follow_their_roots(lake: Lake, pipeline: dlt.Pipeline, strateg
     assert all(lines[row["_dlt_parent_id"]] == row["t"][0] for row in tags)
 
 
+ORDER = {"id": 1, "v": "a", "lines": [{"n": 1, "tags": [{"t": 1}]}, {"n": 2, "tags": []}]}
+OTHER = {
+    "fewer lines": {"id": 1, "v": "b", "lines": [{"n": 1, "tags": [{"t": 1}]}]},
+    "no lines": {"id": 1, "v": "b", "lines": []},
+    "another line": {"id": 1, "v": "b", "lines": [{"n": 1, "tags": [{"t": 1}]}, {"n": 3, "tags": []}]},
+    "another tag": {"id": 1, "v": "b", "lines": [{"n": 1, "tags": [{"t": 2}]}, {"n": 2, "tags": []}]},
+}
+
+
+@pytest.mark.parametrize("strategy", ["upsert", "insert-only"])
+@pytest.mark.parametrize("name", OTHER)
+@pytest.mark.parametrize("turned", [False, True], ids=["last", "first"])
+def test_nested_rows_of_two_rows_with_one_key_are_not_mixed(
+    lake: Lake, pipeline: dlt.Pipeline, strategy: str, name: str, turned: bool
+) -> None:
+    """dlt gives both the same ids."""
+    rows = [OTHER[name], ORDER] if turned else [ORDER, OTHER[name]]
+
+    with pytest.raises(PipelineStepFailed, match="1 key is in the load more than once with nested rows"):
+        merge(pipeline, [*rows, {"id": 2, "v": "c", "lines": [{"n": 9, "tags": []}]}], strategy)
+
+    assert not lake.catalog().table_exists("bronze.items")
+
+
+@pytest.mark.parametrize("strategy", [*STRATEGIES, "insert-only"])
+def test_a_row_that_comes_twice_has_its_nested_rows_once(
+    lake: Lake, pipeline: dlt.Pipeline, strategy: str
+) -> None:
+    merge(
+        pipeline, [ORDER, {"id": 2, "v": "c", "lines": [{"n": 9, "tags": []}]}, ORDER | {"v": "z"}], strategy
+    )
+
+    assert values(lake, "id", "v") == [(1, "z"), (2, "c")]
+    assert values(lake, "n", table="bronze.items__lines") == [(1,), (2,), (9,)]
+    assert values(lake, "t", table="bronze.items__lines__tags") == [(1,)]
+
+
+def test_the_last_of_two_rows_with_one_key_keeps_its_nested_rows(lake: Lake, pipeline: dlt.Pipeline) -> None:
+    merge(pipeline, [ORDER, OTHER["another line"]], "delete-insert")
+
+    assert values(lake, "n", table="bronze.items__lines") == [(1,), (3,)]
+
+
 def test_a_deleted_root_takes_its_children_along(lake: Lake, pipeline: dlt.Pipeline) -> None:
     columns: Any = {"gone": {"hard_delete": True, "data_type": "bool"}}
     merge(pipeline, [{"id": i, "gone": False, "lines": [{"n": i}]} for i in range(3)], columns=columns)

@@ -162,6 +162,8 @@ class Loads(RuleBasedStateMachine):
     )
     def nested(self, orders: list[tuple[int, list[int]]], how: str, point: str, new_machine: bool) -> None:
         """Orders with lines, which go into a table of their own."""
+        if how in ("upsert", "insert-only"):
+            orders = list(dict(orders).items())  # two of one key with other lines are refused
         if how == "append":
             self.orders = [*self.orders, *orders]
         elif how == "replace":
