@@ -74,9 +74,15 @@ def lineitem_slice(lineitem: Path) -> Callable[[int], Path]:
 
 @dataclass
 class SideBySide:
-    """Seconds of several workloads, taken in turns, so that what disturbs one disturbs the others too."""
+    """Seconds of several workloads, taken in turns, so that what disturbs one disturbs the others too.
+
+    Arguments:
+        seconds: by workload: of each round, by the clock.
+        cpu: by workload: of each round, those that its processes were at work, on whatever core.
+    """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    cpu: dict[str, list[float]] = field(default_factory=dict)
 
     def median(self, name: str) -> float:
         """Return the median of a workload."""
@@ -89,6 +95,10 @@ class SideBySide:
     def ratio_of_best(self, name: str, base: str) -> float:
         """Return the ratio of the shortest rounds, which other work on the machine disturbs least."""
         return min(self.seconds[name]) / min(self.seconds[base])
+
+    def ratio_of_cpu(self, name: str, base: str) -> float:
+        """Return the ratio of the least CPU seconds, which say what is left where other cores are taken."""
+        return min(self.cpu[name]) / min(self.cpu[base])
 
 
 @pytest.fixture
@@ -105,26 +115,33 @@ def side_by_side(benchmark: Any) -> Callable[..., SideBySide]:
         rests: Callable[[], object] | None = None,
     ) -> SideBySide:
         done: dict[str, list[float]] = {name: [] for name in works}
+        cpu: dict[str, list[float]] = {name: [] for name in works}
         (first, first_work), *others = works.items()
+
+        def take(name: str, work: Callable[[], object]) -> None:
+            before = os.times()
+            done[name].append(timed(work))
+            cpu[name].append(sum(os.times()[:4]) - sum(before[:4]))
 
         def beside() -> None:
             for name, work in others:
-                done[name].append(timed(work))
+                take(name, work)
             if rests is not None:
                 rests()
 
         def own() -> None:
-            done[first].append(timed(first_work))
+            take(first, first_work)
 
         for _ in range(warm):
             beside()
             own()
-        for taken in done.values():
+        for taken in (*done.values(), *cpu.values()):
             taken.clear()
         benchmark.pedantic(own, setup=beside, rounds=rounds, iterations=1, warmup_rounds=0)
-        result = SideBySide(done)
+        result = SideBySide(done, cpu)
         for name in done:
             benchmark.extra_info[f"{name} (median s)"] = round(result.median(name), 4)
+            benchmark.extra_info[f"{name} (least CPU s)"] = round(min(cpu[name]), 3)
         return result
 
     return measure

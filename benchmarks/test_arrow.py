@@ -24,7 +24,7 @@ def test_against_the_limit(lineitem: Path, side_by_side: Any, benchmark: Any, tm
 
     assert checksum(catalog.load_table("bronze.ours")) == checksum(catalog.load_table("bronze.limit"))
     benchmark.extra_info["ratio"] = round(result.ratio("ours", "limit"), 3)
-    assert result.ratio("ours", "limit") <= 2.0
+    assert result.ratio_of_cpu("ours", "limit") <= 1.7
 
 
 @pytest.mark.parametrize(
