@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,7 +28,7 @@ from floe_ingest_sources.sql_database.urls import ATTACHED, TIMEOUT_SECONDS, Dat
 from floe_ingest_sources.sql_database.windows import cursor_plan, narrow_statement, postgres_condition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dlt.common.schema.typing import TColumnSchema
     from sqlalchemy import Connection
@@ -49,13 +50,17 @@ def build(request: SourceRequest) -> Any:
     """Return the dlt source of a request; see the hook."""
     config: SqlDatabaseConfig = request.config
     database = database_of(request)
+    # One copy for all tables, so that they are of one moment too.
+    read = cache(
+        lambda: sqlite.at_rest(database, request.work_folder) if database.kind == "sqlite" else database
+    )
     if config.query is not None:
-        return source_of(request.name, [_resource(request, database, request.name)])
+        return source_of(request.name, [_resource(request, read, request.name)])
     names = config.names
     if names is None or config.patterns:
         with speaking(database, "listing its tables"), database.connect() as connection:
             names = _names(connection, database, config)
-    return source_of(request.name, [_resource(request, database, name) for name in dict.fromkeys(names)])
+    return source_of(request.name, [_resource(request, read, name) for name in dict.fromkeys(names)])
 
 
 def check(request: SourceRequest) -> SourceCheck:
@@ -109,11 +114,11 @@ def _all_tables(connection: Connection, database: Database, config: SqlDatabaseC
     return names
 
 
-def _resource(request: SourceRequest, database: Database, name: str) -> Any:
+def _resource(request: SourceRequest, database: Callable[[], Database], name: str) -> Any:
     import dlt
 
     def rows() -> Iterator[Any]:
-        yield from _items(request, database, name)
+        yield from _items(request, database(), name)
 
     return dlt.resource(rows, name=name)
 

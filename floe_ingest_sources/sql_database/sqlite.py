@@ -5,20 +5,27 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+import uuid
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from floe_ingest import SchemaError, SourceConfigurationError
+import structlog
+
+from floe_ingest import SchemaError, SourceConfigurationError, SourceConnectionError
 from floe_ingest_sources._sql import identifier
 from floe_ingest_sources.sql_database.relation import Relation, missing_schema, missing_table
 from floe_ingest_sources.sql_database.types import ColumnPlan, quoted, sqlite_plan, with_kind, zoned
 from floe_ingest_sources.sql_database.urls import ATTACHED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy import Connection
 
     from floe_ingest_sources.sql_database.urls import Database
 
+_log = structlog.get_logger(__name__)
 _COUNT_SECONDS = 2.0
 _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 _VIEW = "floe_ingest_query"
@@ -36,6 +43,36 @@ def table_names(connection: Connection, database: Database, schema: str | None, 
         raise missing_schema(str(schema), ["main"], database.label)
     inspector = sqlalchemy.inspect(connection)
     return [*inspector.get_table_names(), *(inspector.get_view_names() if views else ())]
+
+
+def at_rest(database: Database, folder: Path | None) -> Database:
+    """Return the database, or a copy of it as of now where its writers do not wait for readers.
+
+    DuckDB reads a table in pieces, each a read of its own. In WAL mode others commit between them, and rows
+    of different moments would land. A copy by SQLite's own backup is of one moment.
+
+    Arguments:
+        database: an SQLite database.
+        folder: for the copy; None for no copy, where nothing is loaded.
+
+    Raises:
+        SourceConnectionError: it cannot be opened, or not be copied.
+    """
+    if folder is None:
+        return database
+    with database.connect() as connection:
+        if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+            return database
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{uuid.uuid4().hex}.db"
+        try:
+            with closing(sqlite3.connect(path)) as copy:
+                connection.connection.driver_connection.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.Error as error:
+            raise SourceConnectionError(f"{database.label} cannot be copied to {folder}: {error}") from error
+    _log.info("a copy is read", database=database.label, reason="in WAL mode others write while it is read")
+    return replace(database, path=path)
 
 
 def reflect_table(connection: Connection, database: Database, schema: str | None, name: str) -> Relation:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from decimal import Decimal
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sources_support import extracted, items_of, landed, request_for, scans_of
 from structlog.testing import capture_logs
 
+import floe_ingest
 from floe_ingest import SchemaError, SourceConfigurationError, SourceConnectionError
 from floe_ingest_sources import sql_database
 from floe_ingest_sources.sql_database import SqlDatabaseConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from conftest import Lake
 
 
 def write(tmp_path: Path, *statements: str) -> None:
@@ -287,3 +293,62 @@ def test_the_scan_is_handed_over_after_the_connection_is_closed(tmp_path: Path) 
     with closing(sqlite3.connect(tmp_path / "shop.db", timeout=0)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         connection.rollback()
+
+
+@contextmanager
+def transfers(file: Path, rows: int) -> Iterator[list[int]]:
+    """Move money from one account to another, as often as it goes; yield a list with an item for each."""
+    done: list[int] = []
+    stopped = Event()
+
+    def work() -> None:
+        with closing(sqlite3.connect(file, timeout=60)) as connection:
+            while not stopped.is_set():
+                low, high = len(done) % 1000 + 1, rows - len(done) % 1000
+                with connection:
+                    connection.execute("UPDATE accounts SET money = money - 1000 WHERE id = ?", [low])
+                    connection.execute("UPDATE accounts SET money = money + 1000 WHERE id = ?", [high])
+                done.append(low)
+
+    thread = Thread(target=work)
+    thread.start()
+    try:
+        yield done
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def test_what_others_write_meanwhile_does_not_tear_a_load(lake: Lake, tmp_path: Path) -> None:
+    rows = 400_000  # DuckDB reads about 120,000 at a time
+    write(
+        tmp_path, "CREATE TABLE accounts (id INTEGER PRIMARY KEY, money INTEGER)", "CREATE TABLE none (x INT)"
+    )
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executemany("INSERT INTO accounts VALUES (?, 10)", ((n,) for n in range(1, rows + 1)))
+    lake.folder.mkdir(parents=True)
+    document = {
+        "catalog_config": lake.properties,
+        "sources": [
+            {
+                "name": "bank",
+                "source_type": "sql_database",
+                "source_config": {"url": "sqlite:///shop.db"},
+                "destination_table": "raw.{resource}",
+                "write_mode": "replace",
+            }
+        ],
+    }
+    (tmp_path / "ingest.yaml").write_text(json.dumps(document))
+    with transfers(tmp_path / "shop.db", rows) as done, capture_logs() as logs:
+        for _ in range(2):
+            before = len(done)
+            [result] = floe_ingest.run(floe_ingest.load_config(tmp_path / "ingest.yaml")).sources
+            assert result.success, result.errors
+            assert len(done) > before  # money was moved while it was read
+            [found] = lake.duckdb("raw.accounts", "SELECT count(*) AS n, sum(money) AS s FROM t").to_pylist()
+            assert found == {"n": rows, "s": 10 * rows}
+    copied = [entry for entry in logs if entry["event"] == "a copy is read"]
+    assert [entry["reason"] for entry in copied] == ["in WAL mode others write while it is read"] * 2
+    assert not [file for file in tmp_path.rglob("*.db") if file.name not in ("shop.db", "catalog.db")]
