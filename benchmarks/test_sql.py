@@ -157,7 +157,9 @@ def load_limit(url: str, catalog: Catalog) -> None:
     def plain(column: pa.Array, kind: pa.DataType) -> pa.Array:
         if isinstance(column, pa.ExtensionArray):
             column = column.storage
-        # SQLite has no decimals.
+        # SQLite has no decimals, and keeps those without a fraction as whole numbers.
+        if pa.types.is_decimal(kind) and pa.types.is_integer(column.type):
+            column = column.cast(pa.decimal128(21, 2))
         return column.cast(kind, safe=not pa.types.is_floating(column.type))
 
     before = pa.cpu_count()

@@ -376,3 +376,32 @@ def test_the_database_finds_what_is_new(
         3,
         4,
     ]
+
+
+@pytest.mark.parametrize("shards", [None, 3])
+def test_late_rows_descending_order_and_the_end(
+    shop: Shop, lake: Lake, tmp_path: Path, shards: int | None
+) -> None:
+    lake.folder.mkdir(parents=True)
+    shop.execute("CREATE TABLE events (id int PRIMARY KEY, at int NULL)")
+    settings: dict[str, Any] = {"url": shop.url, "table": "events", **({"shards": shards} if shards else {})}
+
+    def loaded(table: str, **cursor: Any) -> int:
+        options = {"cursor_field": "at", "cursor": cursor, "destination_table": table}
+        result = load(lake, tmp_path, settings, **options)
+        assert result.success, result.errors
+        rows: int = result.rows_loaded
+        return rows
+
+    shop.execute("INSERT INTO events VALUES (1, 5), (2, 20), (3, 28)")
+    assert loaded("raw.late", lag=10) == 3
+    shop.execute("INSERT INTO events VALUES (4, 18), (5, 17), (6, 29)")
+    assert loaded("raw.late", lag=10) == 2  # 17 is more than 10 before 28
+    assert loaded("raw.down", order="desc") == 6
+    shop.execute("INSERT INTO events VALUES (7, 5), (8, 4), (9, 30), (10, NULL)")
+    assert loaded("raw.down", order="desc", nulls="exclude") == 2
+    assert loaded("raw.some", initial_value=5, end_value=20, nulls="exclude") == 4
+    assert loaded("raw.nulls", nulls="include") == 10
+    assert loaded("raw.nulls", nulls="include") == 0
+    result = load(lake, tmp_path, settings, cursor_field="at", destination_table="raw.raised")
+    assert "rows without a value" in result.errors[0].message

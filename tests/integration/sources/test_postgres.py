@@ -23,9 +23,21 @@ if TYPE_CHECKING:
     from conftest import Shop
 
 UTC = dt.UTC
+UUID = "a2b3d0b5-e76b-434b-9585-7f4f9e7d1b0b"
 EXACT: dict[str, tuple[str, str, Any, str]] = {
     # column: (type, literal, value that lands, Arrow type)
     "si": ("smallint", "-3", -3, "int32"),
+    "int_": ("integer", "-2147483648", -2147483648, "int32"),
+    "vc": ("varchar(20)", "'é'", "é", "string"),
+    "cd": ("cidr", "'10.0.0.0/8'", "10.0.0.0/8", "string"),
+    "mac": ("macaddr", "'08:00:2b:01:02:03'", "08:00:2b:01:02:03", "string"),
+    "bt": ("bit(4)", "b'0101'", "0101", "string"),
+    "bv": ("varbit", "b'01'", "01", "string"),
+    "xm": ("xml", "'<a/>'", "<a/>", "string"),
+    "tv": ("tsvector", "'a:1 b:2'", "'a':1 'b':2", "string"),
+    "ba": ("bigint[]", "'{9007199254740993}'", [9007199254740993], "list"),
+    "boa": ("boolean[]", "'{t,f}'", [True, False], "list"),
+    "da": ("double precision[]", "'{0.1}'", [0.1], "list"),
     "bi": ("bigint", "9007199254740993", 9007199254740993, "int64"),
     "r": ("real", "1.5", 1.5, "float"),
     "dp": ("double precision", "0.1", 0.1, "double"),
@@ -76,6 +88,9 @@ BY_QUERY: dict[str, tuple[str, str, Any, str]] = {
     "raw": ("bytes", r"'\x00ff'", b"\x00\xff", "binary"),
     "co": ("pair", "'(1,x)'", "(1,x)", "string"),
     "pt": ("point", "'(1,2)'", "(1,2)", "string"),
+    "mac8": ("macaddr8", "'08:00:2b:01:02:03:04:05'", "08:00:2b:01:02:03:04:05", "string"),
+    "dr": ("daterange", "'[2024-01-01,2024-02-01)'", "[2024-01-01,2024-02-01)", "string"),
+    "ua": ("uuid[]", f"'{{{UUID}}}'", f"{{{UUID}}}", "string"),
     "tsa": ("timestamp[]", "'{infinity}'", "{infinity}", "string"),
 }
 EXACT["n2"] = (*EXACT["n2"][:2], Decimal(EXACT["n2"][1]), EXACT["n2"][3])

@@ -118,6 +118,32 @@ def test_queries_views_and_bounds(loader: Loader) -> None:
     assert loader.ids() == [2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("shards", [None, 3])
+@pytest.mark.parametrize("kind", ["int", "timestamptz"])
+def test_late_rows_and_descending_order(loader: Loader, kind: str, shards: int | None) -> None:
+    def at(*pairs: tuple[int, int]) -> str:
+        stamp = "timestamptz '2024-01-01 00:00Z' + {} * interval '1 day'" if kind == "timestamptz" else "{}"
+        return "INSERT INTO events VALUES " + ", ".join(f"({n}, {stamp.format(day)}, 0)" for n, day in pairs)
+
+    # A numeric without precision makes the first load go by a query too, and so by shards.
+    loader.shop.execute(f"CREATE TABLE events (id int PRIMARY KEY, at {kind}, n numeric)")
+    settings = {"table": "events", "shards": shards} if shards else {"table": "events"}
+    day = 86_400 if kind == "timestamptz" else 1
+    late = {"cursor": {"lag": 10 * day}}
+    loader.shop.execute(at((1, 5), (2, 20), (3, 28)))
+    assert loader.load(settings, **late) == 3
+    loader.shop.execute(at((4, 18), (5, 17), (6, 29)))
+    assert loader.load(settings, **late) == 2  # 17 is more than 10 before 28
+    assert loader.load(settings, **late) == 0
+    assert loader.ids() == [1, 2, 3, 4, 6]
+    down = {"cursor": {"order": "desc"}, "destination_table": "raw.down"}
+    assert loader.load(settings, **down) == 6
+    loader.shop.execute(at((7, 5), (8, 4), (9, 30)))
+    assert loader.load(settings, **down) == 2
+    if shards:
+        assert "by ranges of id" in loader.reasons
+
+
 def test_rows_without_a_value_are_seen_where_the_database_filters(loader: Loader) -> None:
     loader.shop.execute("CREATE TABLE events (id int, at int)", "INSERT INTO events VALUES (1, 1)")
     assert loader.load() == 1

@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sources_support import extracted, items_of, landed, request_for, scans_of
+from sources_support import documented_types, extracted, iceberg_name, items_of, landed, request_for, scans_of
 from structlog.testing import capture_logs
 
 import floe_ingest
@@ -293,6 +293,19 @@ def test_the_scan_is_handed_over_after_the_connection_is_closed(tmp_path: Path) 
     with closing(sqlite3.connect(tmp_path / "shop.db", timeout=0)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         connection.rollback()
+
+
+def test_the_docs_have_every_declared_type_that_is_tested() -> None:
+    tested: dict[str, set[str]] = {}
+    for declared, *_, arrow, _ in DECLARED:
+        if declared:
+            tested.setdefault(declared, set()).add(iceberg_name(arrow))
+    documented = documented_types("Types of SQLite")
+    assert documented.keys() == tested.keys()
+    assert all(
+        iceberg in tested[declared] for declared, iceberg in documented.items() if declared != "DATETIME"
+    )
+    assert tested["DATETIME"] == {"timestamptz"}  # where every value has a zone
 
 
 @contextmanager
