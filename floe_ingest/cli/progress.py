@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rich.filesize import decimal
 from rich.progress import Progress as RichProgress
 from rich.progress import ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -15,14 +17,14 @@ from rich.text import Text
 from floe_ingest.cli.render import count, seconds, stderr_console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
     from rich.console import Console
     from rich.progress import TaskID
 
-    from floe_ingest.engine.progress import Phase, Progress
+    from floe_ingest.engine.progress import Phase, Progress, Sizes
     from floe_ingest_hookspecs import SourceResult
 
 INTERVAL_SECONDS = 10.0
@@ -53,6 +55,31 @@ def _header(source: str, source_type: str) -> Text:
     return Text.assemble((source, "bold"), f" ({source_type})")
 
 
+@dataclass(slots=True)
+class _Measured:
+    """The bytes of a source by resource, looked up at most once a second."""
+
+    sizes: Sizes = dict
+    found: Mapping[str, int] = field(default_factory=dict)
+    looked: float = float("-inf")
+
+    def now(self) -> Mapping[str, int]:
+        if time.monotonic() - self.looked >= 1:
+            self.found, self.looked = self.sizes(), time.monotonic()
+        return self.found
+
+
+class _BytesColumn(ProgressColumn):
+    """The bytes of a resource, or those of a whole source where a line is one of a source."""
+
+    def render(self, task: Task) -> Text:
+        measured: _Measured = task.fields["measured"]
+        name: str | None = task.fields["resource"]
+        found = measured.now()
+        size = sum(found.values()) if name is None else found.get(name, 0)
+        return Text(decimal(size) if size else "", style="cyan")
+
+
 class _RowsColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(count(int(task.completed), "row") if task.completed else "", style="cyan")
@@ -65,7 +92,9 @@ class _RateColumn(ProgressColumn):
 
 
 class LiveLines:
-    """One line for each source under way, redrawn in place; headers and outcomes scroll above them.
+    """A line for each source under way, and one for each of its resources where they are several.
+
+    They are redrawn in place; headers and outcomes scroll above them.
 
     Arguments:
         console: a terminal.
@@ -78,12 +107,16 @@ class LiveLines:
             TextColumn("{task.description}", markup=False, style="bold"),
             TextColumn("{task.fields[phase]}", markup=False),
             _RowsColumn(),
+            _BytesColumn(),
             _RateColumn(),
             TimeElapsedColumn(),
             console=console,
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._measured: dict[str, _Measured] = {}
+        self._resources: dict[str, dict[str, TaskID]] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._display.start()
@@ -101,31 +134,54 @@ class LiveLines:
     def source_started(self, source: str, source_type: str) -> None:
         """Print a source's header and begin its line."""
         self._console.print(_header(source, source_type))
-        self._tasks[source] = self._display.add_task(source, total=None, phase="")
+        self._measured[source], self._resources[source] = _Measured(), {}
+        self._tasks[source] = self._line(source, source, None)
+
+    def _line(self, source: str, description: str, resource: str | None, *, visible: bool = True) -> TaskID:
+        measured = self._measured[source]
+        return self._display.add_task(
+            description, total=None, phase="", measured=measured, resource=resource, visible=visible
+        )
+
+    def measured(self, source: str, sizes: Sizes) -> None:
+        """Show the bytes as well."""
+        self._measured[source].sizes = sizes
 
     def phase(self, source: str, phase: Phase) -> None:
         """Show the phase. A retry reads the source again, so its count begins anew."""
-        if phase == "retry":
-            self._display.reset(self._tasks[source], phase=phase)
-        else:
+        if phase != "retry":
             self._display.update(self._tasks[source], phase=phase)
+            return
+        self._display.reset(self._tasks[source], phase=phase)
+        for line in self._resources[source].values():
+            self._display.reset(line)
 
-    def rows(self, source: str, resource: str, count: int) -> None:  # noqa: ARG002  one line a source
+    def rows(self, source: str, resource: str, count: int) -> None:
         """Count rows."""
         self._display.advance(self._tasks[source], count)
+        lines = self._resources[source]
+        if resource not in lines:
+            with self._lock:
+                lines[resource] = self._line(source, f"  {resource}", resource, visible=False)
+                if len(lines) > 1:
+                    for line in lines.values():
+                        self._display.update(line, visible=True)
+        self._display.advance(lines[resource], count)
 
     def source_finished(self, result: SourceResult) -> None:
-        """Replace the source's line by its outcome."""
+        """Replace the source's lines by its outcome."""
         task = self._tasks.pop(result.name, None)
         if task is not None:
-            self._display.remove_task(task)
+            for line in [task, *self._resources.pop(result.name).values()]:
+                self._display.remove_task(line)
         self._console.print(_finished(result))
 
 
 @dataclass(slots=True)
 class _UnderWay:
     phase: str = "started"
-    rows: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    measured: _Measured = field(default_factory=_Measured)
     started: float = field(default_factory=time.monotonic)
     told: float = field(default_factory=time.monotonic)
 
@@ -174,13 +230,18 @@ class PlainLines:
             state = self._under_way[source]
             state.phase = phase
             if phase == "retry":
-                state.rows = 0
+                state.rows.clear()
             self._tell(source, state)
 
-    def rows(self, source: str, resource: str, count: int) -> None:  # noqa: ARG002  one line a source
+    def measured(self, source: str, sizes: Sizes) -> None:
+        """Tell the bytes as well."""
+        with self._lock:
+            self._under_way[source].measured.sizes = sizes
+
+    def rows(self, source: str, resource: str, count: int) -> None:
         """Count rows; they show in the next line."""
         with self._lock:
-            self._under_way[source].rows += count
+            self._under_way[source].rows[resource] += count
 
     def source_finished(self, result: SourceResult) -> None:
         """Print the outcome."""
@@ -198,11 +259,19 @@ class PlainLines:
                         self._tell(source, state)
 
     def _tell(self, source: str, state: _UnderWay) -> None:
-        now = time.monotonic()
-        elapsed = now - state.started
-        state.told = now
-        parts = [state.phase]
-        if state.rows:
-            parts += [count(state.rows, "row"), f"{int(state.rows / max(elapsed, 0.001)):,} rows/s"]
-        parts.append(seconds(elapsed))
+        state.told = time.monotonic()
+        elapsed = state.told - state.started
+        sizes = state.measured.now()
+        parts = [state.phase, *_amounts(state.rows.total(), sum(sizes.values()), elapsed), seconds(elapsed)]
         self._console.print(Text.assemble((source, "bold"), ": ", ", ".join(parts)))
+        if len(state.rows) > 1:
+            for resource, rows in sorted(state.rows.items()):
+                amounts = _amounts(rows, sizes.get(resource, 0), elapsed)
+                self._console.print(Text.assemble((source, "bold"), f" {resource}: ", ", ".join(amounts)))
+
+
+def _amounts(rows: int, size: int, elapsed: float) -> list[str]:
+    """Return rows, bytes and rate in words, as far as there are any."""
+    parts = [count(rows, "row")] if rows else []
+    parts += [decimal(size)] if size else []
+    return parts + ([f"{int(rows / max(elapsed, 0.001)):,} rows/s"] if rows else [])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from floe_ingest_hookspecs import SourceResult
 
+Sizes = Callable[[], Mapping[str, int]]
 Phase = Literal["extract", "normalize", "load", "retry"]
 
 
@@ -18,6 +20,9 @@ class Progress(Protocol):
 
     def source_started(self, source: str, source_type: str) -> None:
         """A source begins."""
+
+    def measured(self, source: str, sizes: Sizes) -> None:
+        """From now on, ``sizes`` tells the bytes that a source has written, by resource; "" for the rest."""
 
     def phase(self, source: str, phase: Phase) -> None:
         """A source enters a phase."""
@@ -36,6 +41,9 @@ class Silent:
         """See ``Progress``."""
 
     def source_started(self, source: str, source_type: str) -> None:
+        """See ``Progress``."""
+
+    def measured(self, source: str, sizes: Sizes) -> None:
         """See ``Progress``."""
 
     def phase(self, source: str, phase: Phase) -> None:

@@ -29,6 +29,7 @@ from floe_ingest.engine.libraries import import_libraries
 from floe_ingest.engine.loading import Handed, SourceJob, load_source, source_attributes
 from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.side_by_side import Stop, cores, side_by_side
+from floe_ingest.engine.sizes import bytes_so_far
 from floe_ingest.engine.workdir import new_run_id, run_folder, storage_errors
 from floe_ingest.errors import (
     ConfigProblem,
@@ -347,6 +348,7 @@ def _load(run: _Run, source: PreparedSource) -> SourceResult:
             request = replace(request, work_folder=folder.scratch / "source")
             if folder.resumed:
                 log.warning("an unfinished run is gone on with", source=request.name, run_id=folder.run_id)
+            run.progress.measured(request.name, partial(bytes_so_far, folder))
             job = SourceJob(
                 config=source.config,
                 request=request,

@@ -35,10 +35,12 @@ logs.configure("info")
 with reporter() as progress:
     progress.run_started("run-7", ("shop",))
     progress.source_started("shop", "sql_database")
+    progress.measured("shop", lambda: {"orders": 1_200_000, "lines": 300_000})
     for phase in ("extract", "normalize", "load"):
         progress.phase("shop", phase)
         for _ in range(3):
-            progress.rows("shop", "orders", 500)
+            progress.rows("shop", "orders", 400)
+            progress.rows("shop", "lines", 100)
             time.sleep(0.15)
     structlog.get_logger().info("a log line")
     print("a print to stderr", file=sys.stderr)
@@ -86,6 +88,19 @@ def test_a_phase_that_says_nothing_is_told_at_each_interval() -> None:
         assert stream.getvalue().count("shop: load") <= told + 1
     # One for the phase itself, then five intervals, of which a busy machine may merge two.
     assert 4 <= told <= 6
+
+
+def test_each_of_several_resources_has_its_rows_bytes_and_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    with reporter() as progress:
+        progress.source_started("shop", "sql_database")
+        progress.measured("shop", lambda: {"orders": 1_200_000, "": 300_000})
+        progress.rows("shop", "orders", 900)
+        progress.rows("shop", "customers", 5)
+        progress.phase("shop", "load")
+    _, whole, customers, orders = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"shop: load, 905 rows, 1\.5 MB, [\d,]+ rows/s, \d+\.\d\d s", whole)
+    assert re.fullmatch(r"shop customers: 5 rows, [\d,]+ rows/s", customers)
+    assert re.fullmatch(r"shop orders: 900 rows, 1\.2 MB, [\d,]+ rows/s", orders)
 
 
 def test_a_retry_counts_anew(capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,6 +175,9 @@ def test_a_terminal_gets_a_live_display(environment: Callable[..., dict[str, str
     assert "shop (sql_database)" in plain
     assert re.search(r"shop extract +[\d,]+ rows", plain)
     assert "4,500 rows" in plain
+    assert re.search(r"  orders +[\d,]+ rows +1\.2 MB", plain)
+    assert re.search(r"  lines +[\d,]+ rows +300\.0 kB", plain)
+    assert "1.5 MB" in plain
     assert "rows/s" in plain
     assert "a log line" in plain
     assert "a print to stderr" in plain
