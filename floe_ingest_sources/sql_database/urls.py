@@ -194,7 +194,8 @@ class Database:
             file.name for file in path.parent.iterdir() if file.is_file() and not file.name.startswith(".")
         ]
         raise SourceConfigurationError(
-            f"url: there is no database {path}.{nearest(path.name, there)} The folder has: {listed(there)}"
+            f"url: there is no {_FILES[self.kind][1]} database {path}.{nearest(path.name, there)} "
+            f"The folder has: {listed(there)}"
         )
 
 

@@ -190,7 +190,7 @@ def test_shards_are_threads(tmp_path: Path) -> None:
         ({"table": "stock", "statement_timeout": 3}, "statement_timeout"),
         ({"table": "stock", "url": "duckdb:///:memory:"}, "names no database file"),
         ({"table": "stock", "url": "duckdb:///shop.duckdb?x=1"}, "options of DuckDB URLs are not supported"),
-        ({"table": "stock", "url": "duckdb:///shp.duckdb"}, "no database.*mean 'shop.duckdb'"),
+        ({"table": "stock", "url": "duckdb:///shp.duckdb"}, "no DuckDB database.*mean 'shop.duckdb'"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, config: dict[str, Any], words: str) -> None:
