@@ -42,7 +42,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
     seen: ClassVar[list[float]] = []
 
     def do_GET(self) -> None:
-        self.send_response(int(self.path.strip("/").split("/")[-1]))
+        # The first number in the path: buckets and keys stand before or behind it.
+        self.send_response(int(next(part for part in self.path.split("/") if part.isdigit())))
         for name, value in self.headers_to_send.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(self.body)))
