@@ -111,7 +111,8 @@ class TestDefinitions:
         ran = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
         )
-        assert ran.stdout.strip() == "[]"
+        # Logs stand before it, where the machine is slow: a plugin that takes long is told.
+        assert ran.stdout.splitlines()[-1] == "[]"
 
     @pytest.mark.parametrize("missing", ["dagster", "dagster_dlt"])
     def test_without_the_extra_the_way_to_install_it_is_told(self, shop: Shop, missing: str) -> None:
@@ -136,7 +137,7 @@ class TestDefinitions:
         ran = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
         )
-        assert ran.stdout.strip() == "[]"
+        assert ran.stdout.splitlines()[-1] == "[]"
 
 
 def load_key(defs: dg.Definitions, asset: dg.AssetKey) -> Any:
