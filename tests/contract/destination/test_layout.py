@@ -6,7 +6,6 @@ import itertools
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlt
@@ -23,6 +22,8 @@ import floe_ingest
 from floe_ingest.destination import write
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Lake
 
 
@@ -268,7 +269,7 @@ def test_a_large_load_becomes_files_of_the_target_size(
         return
     ranges: dict[Any, list[tuple[int, int]]] = {}
     for file in files:
-        held = pa.parquet.read_table(file.file_path.removeprefix("file://"), columns=["a"])["a"].to_pylist()
+        held = lake.parquet("bronze.items", file.file_path).read(columns=["a"])["a"].to_pylist()
         assert held == sorted(held, reverse=True)
         ranges.setdefault(file.partition[0] if partition else None, []).append((held[-1], held[0]))
     for bounds in map(sorted, ranges.values()):
@@ -327,7 +328,7 @@ def test_a_sorted_merge_keeps_the_target_size(lake: Lake, pipeline: dlt.Pipeline
     assert len(files) >= 3
     assert max(file.file_size_in_bytes for file in files) < 3 * 1024 * 1024
     for file in files:
-        held = pa.parquet.read_table(file.file_path.removeprefix("file://"), columns=["v"])["v"].to_pylist()
+        held = lake.parquet("bronze.items", file.file_path).read(columns=["v"])["v"].to_pylist()
         assert held == sorted(held)
     assert lake.duckdb("bronze.items", "SELECT count(*) AS n FROM t").to_pylist() == [{"n": 600_000}]
 
@@ -395,10 +396,12 @@ def test_a_table_of_format_version_3_is_refused(lake: Lake, pipeline: dlt.Pipeli
     catalog = lake.catalog()
     catalog.create_namespace("bronze")
     made = catalog.create_table("bronze.made", pa.schema([("id", pa.int64())]))
-    metadata = json.loads(Path(made.metadata_location.removeprefix("file://")).read_text())
-    file = lake.folder / "00000-v3.metadata.json"
-    file.write_text(json.dumps(metadata | {"format-version": 3, "next-row-id": 0}))
-    catalog.register_table("bronze.items", file.as_uri())
+    with made.io.new_input(made.metadata_location).open() as file:
+        metadata = json.loads(file.read())
+    changed = f"{made.location()}/metadata/00000-v3.metadata.json"
+    with made.io.new_output(changed).create() as file:
+        file.write(json.dumps(metadata | {"format-version": 3, "next-row-id": 0}).encode())
+    catalog.register_table("bronze.items", changed)
 
     with pytest.raises(PipelineStepFailed, match=r"bronze\.items has format version 3"):
         load(pipeline, [{"id": 1}])
