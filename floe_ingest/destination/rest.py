@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyiceberg.catalog.rest import RestCatalog
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.rest.auth import AuthManager
@@ -20,17 +20,27 @@ SOCKET_TIMEOUT = "rest.client.socket-timeout-ms"
 _CONNECTION_MS, _SOCKET_MS = 10_000, 120_000
 
 
-class BoundedAdapter(HTTPAdapter):
-    """Gives each request that has no time limit this one: until connected, and between two packets."""
+class BoundedAdapter(BaseAdapter):
+    """Gives each request that has no time limit this one, and lets another adapter send it.
 
-    def __init__(self, connection_seconds: float, socket_seconds: float) -> None:
-        self._limits = (connection_seconds, socket_seconds)
+    Arguments:
+        sender: sends.
+        limits: seconds until connected, and between two packets.
+    """
+
+    def __init__(self, sender: BaseAdapter, limits: tuple[float, float]) -> None:
+        self._sender = sender
+        self._limits = limits
         super().__init__()
+
+    def close(self) -> None:
+        """Close what sends."""
+        self._sender.close()
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Send a request."""
         kwargs["timeout"] = kwargs.get("timeout") or self._limits
-        return super().send(request, *args, **kwargs)
+        return self._sender.send(request, *args, **kwargs)
 
 
 class BoundedRestCatalog(RestCatalog):
@@ -50,6 +60,7 @@ class BoundedRestCatalog(RestCatalog):
             float(self.properties.get(CONNECTION_TIMEOUT, _CONNECTION_MS)) / 1000,
             float(self.properties.get(SOCKET_TIMEOUT, _SOCKET_MS)) / 1000,
         )
-        for scheme in ("http://", "https://"):
-            if not isinstance(session.adapters.get(scheme), BoundedAdapter):
-                session.mount(scheme, BoundedAdapter(*limits))
+        # One of them may sign requests, as AWS wants it.
+        for prefix, adapter in list(session.adapters.items()):
+            if not isinstance(adapter, BoundedAdapter):
+                session.mount(prefix, BoundedAdapter(adapter, limits))

@@ -256,9 +256,10 @@ class Plugins:
         caller = getattr(self.manager.hook, hook)
         definitions = call_hook(caller, orchestrator=orchestrator, request=request)
         if definitions is None:
+            others = [name for name in _ORCHESTRATORS if name != orchestrator]
             raise ConfigurationError(
                 f"No plugin builds definitions for the orchestrator {orchestrator!r}."
-                f"{did_you_mean(orchestrator, _ORCHESTRATORS)} {self._asked(hook)}{self._hints()}"
+                f"{did_you_mean(orchestrator, others)} {self._asked(hook)}{self._hints()}"
             )
         return definitions
 

@@ -24,7 +24,18 @@ def silent() -> Iterator[str]:
     close_catalogs()
 
 
-@pytest.mark.parametrize("login", [{}, {"credential": "ada:lovelace"}], ids=["open", "with a token"])
+SIGNED = {
+    "rest.sigv4-enabled": "true",
+    "rest.signing-region": "eu-west-1",
+    "rest.signing-name": "glue",
+    "client.access-key-id": "ada",
+    "client.secret-access-key": "lovelace",
+}
+
+
+@pytest.mark.parametrize(
+    "login", [{}, {"credential": "ada:lovelace"}, SIGNED], ids=["open", "with a token", "signed"]
+)
 def test_a_run_against_a_silent_catalog_ends(silent: str, tmp_path: Path, login: dict[str, str]) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.jsonl").write_text('{"id": 1}\n')
