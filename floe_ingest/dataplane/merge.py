@@ -25,6 +25,7 @@ from floe_ingest.dataplane.copy import (
     paths_literal,
     projection,
 )
+from floe_ingest.dataplane.old_files import OldFiles
 from floe_ingest.dataplane.partitions import FileLayout, copy_by_partition
 from floe_ingest.errors import MergeKeyError
 
@@ -38,30 +39,6 @@ if TYPE_CHECKING:
 _FILE = "__floe_file"
 _PATH = "__floe_path"  # a table may have a column called filename
 _ROW = "__floe_row"
-
-
-@dataclass(frozen=True, slots=True)
-class OldFiles:
-    """Data files of the table that may hold matches.
-
-    Arguments:
-        by_name: local paths of files whose columns have the table's names; quickest to read.
-        by_id: local paths of files written before a column got its present name: read by field id.
-    """
-
-    by_name: tuple[Path, ...] = ()
-    by_id: tuple[Path, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.by_name or self.by_id)
-
-    def only(self, paths: Collection[Path]) -> OldFiles:
-        """Return those of these files that are among ``paths``."""
-        wanted = set(paths)
-        return OldFiles(
-            tuple(path for path in self.by_name if path in wanted),
-            tuple(path for path in self.by_id if path in wanted),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,27 +139,8 @@ class Merge:
         self._old = old
         self._has_old = bool(old)
         if old:
-            self._connection.execute(f"CREATE TEMP VIEW old AS {self._old_rows(old)}")
-
-    def _old_rows(self, old: OldFiles) -> str:
-        """Return the query for the rows of old files in the table's columns, with the file of each."""
-        parts = []
-        if old.by_name:
-            relation = parquet_rows(old.by_name, f"filename = '{_PATH}'")
-            columns = projection(self._columns, available_columns(self._connection, relation))
-            parts.append(f"SELECT {columns}, {_PATH} AS {_FILE} FROM {relation}")
-        if old.by_id:
-            fields = ", ".join(
-                f"{column.field_id.id}: {{name: {literal(column.name)}, type: {literal(column.type)}, "
-                f"default_value: NULL}}"
-                for column in self._columns
-                if column.field_id is not None
-            )
-            relation = parquet_rows(
-                old.by_id, f"schema = MAP {{{fields}}}", f"filename = '{_PATH}'", united=False
-            )
-            parts.append(f"SELECT {self._names}, {_PATH} AS {_FILE} FROM {relation}")
-        return " UNION ALL ".join(parts)
+            rows = old.query(self._connection, self._columns, _FILE)
+            self._connection.execute(f"CREATE TEMP VIEW old AS {rows}")
 
     def bounds(self, column: str) -> tuple[Any, Any]:
         """Return the least and the greatest value of a column of the load; None where it has none."""
@@ -371,7 +329,7 @@ class Merge:
     def _rewrite(self, touched: Sequence[Path], select: str, condition: str) -> tuple[WrittenFile, ...]:
         if not touched:
             return ()
-        rows = self._old_rows(self._old.only(touched))
+        rows = self._old.only(touched).query(self._connection, self._columns, _FILE)
         query = f"SELECT {select} FROM ({rows}) AS o WHERE {condition}"
         return self._write(query, sum(path.stat().st_size for path in touched))
 

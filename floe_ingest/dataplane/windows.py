@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from floe_ingest.dataplane.connection import DataPlaneSettings
+    from floe_ingest.dataplane.old_files import RowsFrom
     from floe_ingest.dataplane.scan import OpenScan
     from floe_ingest_hookspecs import CursorWindow
 
-_SEEN = "floe_seen"
 _ITEM = "floe_item"
 _NUMBER = "floe_number"
 
@@ -93,7 +94,7 @@ def narrowed(opened: OpenScan, window: Window) -> OpenScan:
     return _over(opened, select, [*opened.scan.parameters, *values])
 
 
-def unseen(opened: OpenScan, window: Window, seen: pa.Table, origins: Mapping[str, str]) -> OpenScan:
+def unseen(opened: OpenScan, window: Window, seen: RowsFrom, origins: Mapping[str, str]) -> OpenScan:
     """Return an open scan without the rows that the table holds already.
 
     Two rows are one where all columns are equal that the table has; of several equal ones, as many are left
@@ -105,25 +106,25 @@ def unseen(opened: OpenScan, window: Window, seen: pa.Table, origins: Mapping[st
         seen: those rows of the table.
         origins: the scan's column by each column of ``seen``.
     """
-    opened.connection.register(_SEEN, seen)
-    pairs = [(identifier(name), _as_landed(opened, origins[name])) for name in seen.column_names]
+    rows, bounds = seen.query(opened.connection)
+    pairs = [(identifier(name), _as_landed(opened, origins[name])) for name in seen.names]
     names = ", ".join(name for name, _ in pairs)
     values = ", ".join(value for _, value in pairs)
     equal = " AND ".join(
         f"seen.{name} IS NOT DISTINCT FROM {_as_landed(opened, origins[column], 'numbered.')}"
-        for column, (name, _) in zip(seen.column_names, pairs, strict=True)
+        for column, (name, _) in zip(seen.names, pairs, strict=True)
     )
     old, last = window.may_be_seen()
     select = (
         f"WITH found AS MATERIALIZED ({opened.scan.select}), "
-        f"seen AS (SELECT {names}, count(*) AS floe_count FROM {_SEEN} GROUP BY ALL), "
+        f"seen AS (SELECT {names}, count(*) AS floe_count FROM ({rows}) AS rows GROUP BY ALL), "
         f"numbered AS (SELECT *, row_number() OVER (PARTITION BY {values}) AS {_NUMBER} "
         f"FROM found WHERE {old}) "
         f"SELECT numbered.* EXCLUDE ({_NUMBER}) FROM numbered LEFT JOIN seen ON {equal} "
         f"WHERE coalesce({_NUMBER} > seen.floe_count, true) "
         f"UNION ALL SELECT * FROM found WHERE NOT {old}"
     )
-    return _over(opened, select, [*opened.scan.parameters, *last, *last])
+    return _over(opened, select, [*opened.scan.parameters, *bounds, *last, *last])
 
 
 def extreme(opened: OpenScan, files: Sequence[Path], column: str, *, greatest: bool) -> Any:
@@ -156,12 +157,12 @@ class ArrowWindow:
     Arguments:
         window: over a column of the tables.
         last: the last value of the loads before.
-        seen: rows of the table that may come again, its columns called as the source calls them.
+        seen: rows of the table that may come again.
         settings: see ``connect``.
     """
 
     def __init__(
-        self, window: CursorWindow, last: Any, seen: pa.Table | None, settings: DataPlaneSettings
+        self, window: CursorWindow, last: Any, seen: SeenCounts | None, settings: DataPlaneSettings
     ) -> None:
         self._asked = window
         self._last = last
@@ -181,8 +182,7 @@ class ArrowWindow:
             condition, values = window.condition(strict=True)
             rows = f"(SELECT *, row_number() OVER () - 1 AS {_NUMBER} FROM {_ITEM})"
             query = f"SELECT {_NUMBER} FROM {rows} AS numbered WHERE ({condition})"
-            if self._seen is not None:
-                self._find_known(connection, window, self._seen, [*item.column_names])
+            if self._seen is not None and self._seen.find(connection, window, types):
                 query += f" AND {_NUMBER} NOT IN (SELECT {_NUMBER} FROM known)"
             kept = connection.execute(f"{query} ORDER BY ALL", values).to_arrow_table()
             taken = item if kept.num_rows == item.num_rows else item.take(kept.column(0))
@@ -192,29 +192,80 @@ class ArrowWindow:
             row = connection.execute(f"SELECT {function}({identifier(self._asked.column)}) FROM {_ITEM}")
             return taken, (row.fetchone() or (None,))[0]
 
-    def _find_known(
-        self, connection: DuckDBPyConnection, window: Window, seen: pa.Table, columns: list[str]
-    ) -> None:
-        """Make the table ``known`` of the numbers of rows that are there; what they match is used up."""
-        connection.register(_SEEN, seen)
-        names = [identifier(name) for name in seen.column_names if name in columns]
-        listed = ", ".join(names)
-        equal = " AND ".join(f"seen.{name} IS NOT DISTINCT FROM numbered.{name}" for name in names)
+
+class SeenCounts:
+    """How often the table holds each row that may come again, less those that came; on the disk.
+
+    Arguments:
+        rows: those of the table.
+        origins: the source's column by each of theirs.
+        folder: where the counts are kept.
+    """
+
+    def __init__(self, rows: RowsFrom, origins: Mapping[str, str], folder: Path) -> None:
+        self._rows = rows
+        self._origins = origins
+        self._folder = folder
+        self._counts: Path | None = None
+        self._used: list[Path] = []
+
+    def find(self, connection: DuckDBPyConnection, window: Window, types: Mapping[str, str]) -> bool:
+        """Make the table ``known`` of the numbers of rows that are there; what they match is used up.
+
+        Arguments:
+            connection: has the rows as a relation.
+            window: says which of them can be there.
+            types: the columns of the rows.
+
+        Returns:
+            Whether any can be there; else there is no such table.
+        """
         old, last = window.may_be_seen()
+        if not connection.execute(f"SELECT 1 FROM {_ITEM} WHERE {old} LIMIT 1", last).fetchall():
+            return False
+        counts = self._count(connection)
+        pairs = [(name, self._origins[name]) for name in self._rows.names]
+        values = [identifier(origin) if origin in types else "NULL" for _, origin in pairs]
+        named = ", ".join(
+            f"{value} AS {identifier(name)}" for (name, _), value in zip(pairs, values, strict=True)
+        )
+        listed = ", ".join(identifier(name) for name in self._rows.names)
+        equal = " AND ".join(
+            f"seen.{name} IS NOT DISTINCT FROM numbered.{name}" for name in map(identifier, self._rows.names)
+        )
+        used = "SELECT NULL AS floe_row, 0 AS floe_used WHERE false"
+        if self._used:
+            parts = parquet_rows(self._used, united=False)
+            used = f"SELECT floe_row, sum(floe_used) AS floe_used FROM {parts} GROUP BY ALL"
         connection.execute(
             f"CREATE TEMP TABLE known AS "
             f"WITH rows AS (SELECT *, row_number() OVER () - 1 AS {_NUMBER} FROM {_ITEM}), "
-            f"numbered AS (SELECT *, "
-            f"row_number() OVER (PARTITION BY {listed} ORDER BY {_NUMBER}) AS floe_nth "
-            f"FROM rows WHERE {old}), "
-            f"seen AS (SELECT {listed}, count(*) AS floe_count FROM {_SEEN} GROUP BY ALL) "
-            f"SELECT numbered.{_NUMBER}, {', '.join(f'numbered.{name}' for name in names)} "
-            f"FROM numbered JOIN seen ON {equal} WHERE floe_nth <= floe_count",
+            f"old AS (SELECT {named}, {_NUMBER} FROM rows WHERE {old}), "
+            f"numbered AS (SELECT *, row_number() OVER (PARTITION BY {listed} ORDER BY {_NUMBER}) "
+            f"AS floe_nth FROM old), "
+            f"used AS ({used}) "
+            f"SELECT numbered.{_NUMBER}, seen.floe_row FROM numbered "
+            f"JOIN {parquet_rows([counts])} AS seen ON {equal} LEFT JOIN used USING (floe_row) "
+            f"WHERE floe_nth <= seen.floe_count - coalesce(floe_used, 0)",
             last,
         )
-        self._seen = connection.execute(
-            f"SELECT {listed} FROM {_SEEN} EXCEPT ALL SELECT {listed} FROM known"
-        ).to_arrow_table()
+        used_up = "SELECT floe_row, count(*) AS floe_used FROM known GROUP BY ALL"
+        self._used.append(self._write(connection, used_up, []))
+        return True
+
+    def _count(self, connection: DuckDBPyConnection) -> Path:
+        if self._counts is None:
+            rows, bounds = self._rows.query(connection)
+            counted = f"SELECT *, count(*) AS floe_count FROM ({rows}) AS rows GROUP BY ALL"
+            numbered = f"SELECT *, row_number() OVER () AS floe_row FROM ({counted}) AS counted"
+            self._counts = self._write(connection, numbered, bounds)
+        return self._counts
+
+    def _write(self, connection: DuckDBPyConnection, query: str, parameters: Sequence[Any]) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{uuid.uuid4().hex}.parquet"
+        connection.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)", list(parameters))
+        return path
 
 
 def _types_of(connection: DuckDBPyConnection) -> dict[str, str]:

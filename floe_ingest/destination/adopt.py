@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -192,6 +192,34 @@ def has_names_of(path: Path, schema: Schema) -> bool:
         if number is None:
             continue
         if names.get(number, field.name) != field.name or ids.get(field.name, number) != number:
+            return False
+    return True
+
+
+def reads_by_name(
+    metadata: pq.FileMetaData, fields: Sequence[NestedField], elsewhere: Collection[int]
+) -> bool:
+    """Return whether the values of some columns are found in a data file by the table's names.
+
+    So it is where each has its field id under its name, in a type that Iceberg reads as the field's; or is
+    not in the file at all, and so without a value.
+
+    Arguments:
+        metadata: the file's footer.
+        fields: the columns.
+        elsewhere: ids of fields whose values stand in the table's metadata where the file lacks them.
+    """
+    file_fields = list(metadata.schema.to_arrow_schema())
+    ids = [_id_of(field) for field in file_fields]
+    if None in ids or len(set(ids)) < len(ids):
+        return False
+    by_name = {field.name: field for field in file_fields}
+    for field in fields:
+        found = by_name.get(field.name)
+        if found is None:
+            if field.field_id in (*ids, *elsewhere) or field.initial_default is not None:
+                return False
+        elif _id_of(found) != field.field_id or not _type_fits(found.type, field.field_type):
             return False
     return True
 

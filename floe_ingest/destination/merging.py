@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.connection import connect
-from floe_ingest.dataplane.merge import Merge, OldFiles, RootIds
+from floe_ingest.dataplane.merge import Merge, RootIds
+from floe_ingest.dataplane.old_files import OldFiles
 from floe_ingest.destination.adopt import has_names_of
 from floe_ingest.destination.layout import table_columns
-from floe_ingest.destination.write import (
-    WriteTask,
-    WrittenData,
-    file_options,
-    local_path,
-    publish_files,
-)
+from floe_ingest.destination.local_files import fetch, has_equality_deletes
+from floe_ingest.destination.write import WriteTask, WrittenData, file_options, publish_files
 from floe_ingest.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -31,7 +26,6 @@ if TYPE_CHECKING:
 
     from floe_ingest.dataplane.merge_rule import MergeRule
 
-_COPY_CHUNK = 8 * 1024 * 1024
 _DELETES = (
     "Table {table} has {kind}, which cannot be merged yet. Compact it first, for example by Spark's "
     "rewrite_data_files."
@@ -148,42 +142,16 @@ class _Old:
     def find(cls, table: Table | None, schema: Schema, row_filter: BooleanExpression, scratch: Path) -> _Old:
         if table is None or table.current_snapshot() is None:
             return cls(OldFiles(), {})
-        if _has_equality_deletes(table):
+        if has_equality_deletes(table):
             raise SchemaError(_DELETES.format(table=".".join(table.name()), kind="equality deletes"))
         found: dict[Path, DataFile] = {}
         for task in table.scan(row_filter=row_filter).plan_files():
             if task.delete_files:
                 raise SchemaError(_DELETES.format(table=".".join(table.name()), kind="delete files"))
-            found[_fetch(table, task.file, scratch)] = task.file
+            found[fetch(table, task.file, scratch)] = task.file
         by_id = tuple(path for path in found if not has_names_of(path, schema))
         by_name = tuple(path for path in found if path not in set(by_id))
         return cls(OldFiles(by_name, by_id), found)
-
-
-def _has_equality_deletes(table: Table) -> bool:
-    """Return whether a table has deletes that pyiceberg cannot tell the files of."""
-    from pyiceberg.manifest import DataFileContent, ManifestContent
-
-    snapshot = table.current_snapshot()
-    return snapshot is not None and any(
-        entry.data_file.content == DataFileContent.EQUALITY_DELETES
-        for manifest in snapshot.manifests(table.io)
-        if manifest.content == ManifestContent.DELETES
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-    )
-
-
-def _fetch(table: Table, data_file: DataFile, scratch: Path) -> Path:
-    """Return a local path of a data file; one in object storage is copied."""
-    path = local_path(data_file.file_path)
-    if path is not None:
-        return path
-    scratch.mkdir(parents=True, exist_ok=True)
-    copy = scratch / f"{uuid.uuid4().hex}.parquet"
-    with table.io.new_input(data_file.file_path).open() as source, copy.open("wb") as sink:
-        while chunk := source.read(_COPY_CHUNK):
-            sink.write(chunk)
-    return copy
 
 
 def _prunable(rule: MergeRule) -> tuple[str, ...]:

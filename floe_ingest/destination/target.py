@@ -15,11 +15,13 @@ from floe_ingest.destination.layout import (
 )
 from floe_ingest.destination.ledger import LoadMark, find_load
 from floe_ingest.destination.spec import PROPERTIES_HINT
+from floe_ingest.destination.table_range import TableRange
 from floe_ingest.destination.variants import resolve
 from floe_ingest.destination.write import file_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from floe_ingest.dataplane.columns import Column
     from floe_ingest.dataplane.copy import FileOptions
     from floe_ingest.dataplane.keys import KeyCounts
+    from floe_ingest.dataplane.old_files import RowsFrom
     from floe_ingest.destination.facts import SnapshotFacts
     from floe_ingest.destination.ledger import FoundLoad
 
@@ -122,37 +125,24 @@ class Target:
         greater: bool,
         nulls: bool,
         columns: Sequence[str],
-    ) -> pa.Table | None:
-        """Return the rows of a table from a value of one column on; None for no table.
+        folder: Path,
+    ) -> RowsFrom | None:
+        """Return the rows of a table from a value of one column on; None where there are none.
 
         Arguments:
             table: the table's name.
-            column: the column.
-            start: the first value; None for none.
-            greater: whether greater values follow, or smaller ones.
-            nulls: whether rows without a value are among them.
+            column, start, greater, nulls: see ``RowsFrom``.
             columns: what is read of each row, as far as the table has it.
-        """
-        from pyiceberg.expressions import (
-            AlwaysFalse,
-            BooleanExpression,
-            GreaterThanOrEqual,
-            IsNull,
-            LessThanOrEqual,
-            Or,
-        )
+            folder: where files are copied that cannot be read where they are.
 
+        Raises:
+            SchemaError: the table has equality deletes.
+        """
         existing = self._load(table)
         if existing is None or column not in existing.schema().column_names:
             return None
-        wanted: BooleanExpression = AlwaysFalse()
-        if start is not None:
-            beyond = GreaterThanOrEqual if greater else LessThanOrEqual
-            wanted = beyond(term=column, value=start)
-        if nulls:
-            wanted = Or(wanted, IsNull(term=column))
-        known = [field.name for field in existing.schema().fields if field.name in set(columns)]
-        return existing.scan(row_filter=wanted, selected_fields=tuple(known)).to_arrow()
+        rows = TableRange(column, start, greater, nulls)
+        return rows.read(existing, columns, folder)
 
     def find(
         self, table: str, pipeline: str, *, load_ids: Iterable[str], run_id: str | None

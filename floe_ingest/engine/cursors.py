@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from floe_ingest.dataplane.windows import ArrowWindow, Window, extreme, narrowed, unseen
+from floe_ingest.dataplane.windows import ArrowWindow, SeenCounts, Window, extreme, narrowed, unseen
 from floe_ingest.errors import ConfigurationError, SchemaError, SourceConfigurationError
 from floe_ingest_hookspecs import Cursor, CursorWindow
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from floe_ingest.dataplane.connection import DataPlaneSettings
+    from floe_ingest.dataplane.old_files import RowsFrom
     from floe_ingest.dataplane.scan import OpenScan
     from floe_ingest_hookspecs import SourceRequest
 
@@ -155,14 +156,16 @@ class CursorTarget:
     Arguments:
         settings: how much of the machine DuckDB may take.
         seen: gives the rows of the table whose cursor is a value or lies beyond it, in some columns; with
-            rows without a value if wished; None for no table.
+            rows without a value if wished; None where there are none.
         leaves_out: whether rows that the table holds already are left out. Not so where a load has to hold
             all rows of a key, as with a merge key or scd2.
+        folder: where such rows are kept while the load is read.
     """
 
     settings: DataPlaneSettings
-    seen: Callable[[SeenRows], pa.Table | None]
+    seen: Callable[[SeenRows], RowsFrom | None]
     leaves_out: Callable[[], bool]
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +236,9 @@ class CursorReading:
         name = self._column(origins)
         if self._arrow is None:
             seen = self._seen(name, tuple(origins))
-            if seen is not None:
-                seen = seen.rename_columns([origins[column] for column in seen.column_names])
+            counts = None if seen is None else SeenCounts(seen, origins, self._target.folder)
             column = replace(asked, column=origins[name])
-            self._arrow = ArrowWindow(column, held.last, seen, self._target.settings)
+            self._arrow = ArrowWindow(column, held.last, counts, self._target.settings)
         kept, value = self._arrow.keep(item, f"resource {self.resource}")
         self._keep(value)
         return kept
@@ -252,14 +254,12 @@ class CursorReading:
             )
         _Held.of(self._cursor, self.resource).advance(self._cursor, self.resource, value)
 
-    def _seen(self, name: str, columns: Iterable[str]) -> pa.Table | None:
+    def _seen(self, name: str, columns: Iterable[str]) -> RowsFrom | None:
         asked, held = self._begin()
         if not held.loaded or not self._target.leaves_out():
             return None
         nulls = asked.nulls == "include"
-        rows = SeenRows(name, asked.start, asked.order == "asc", nulls, tuple(columns))
-        seen = self._target.seen(rows)
-        return seen if seen is not None and seen.num_rows else None
+        return self._target.seen(SeenRows(name, asked.start, asked.order == "asc", nulls, tuple(columns)))
 
     def _column(self, origins: Mapping[str, str]) -> str:
         """Return the cursor's column in the table.

@@ -446,10 +446,12 @@ class _Attempt:
         settings = DataPlaneSettings(self._job.memory_limit, folder.scratch / "spill")
         reading = None
         if cursor is not None:
+            seen_folder = folder.scratch / "seen"
             target = CursorTarget(
                 settings,
-                lambda seen: self._job.target.rows_from(table, **asdict(seen)),
+                lambda seen: self._job.target.rows_from(table, **asdict(seen), folder=seen_folder),
                 lambda: leaves_out_seen(resource),
+                seen_folder,
             )
             reading = CursorReading(cursor, resource.name, target)
         return BulkLanding(

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from delete_files import delete_equal, delete_positions
 from pydantic import BaseModel
+from pyiceberg.types import StringType
 
 import floe_ingest
 from floe_ingest import BulkScan, ConfigurationError, SourceRequest, SourceType, cursor_window, hookimpl
@@ -101,6 +103,7 @@ class Loader:
         self.plugins = plugins
         self.lake = lake
         self.options: dict[str, Any] = {"cursor_field": "at"}
+        self.document: dict[str, Any] = {}
         self.source_type = "bulk_feed"
         self.schema: pa.Schema | None = None
         self.fail = False
@@ -113,7 +116,7 @@ class Loader:
             "destination_table": "raw.a",
             **self.options,
         }
-        document = {"retry_config": {"max_retries": 0}, "sources": [source]}
+        document = {"retry_config": {"max_retries": 0}, "sources": [source], **self.document}
         (self.home / "ingest.yaml").write_text(json.dumps(document))
         return floe_ingest.load_config(self.home / "ingest.yaml", plugins=self.plugins)
 
@@ -122,6 +125,9 @@ class Loader:
 
     def load(self, rows: Sequence[dict[str, Any]], **options: Any) -> Any:
         self.write(rows)
+        return self.run_again(**options)
+
+    def run_again(self, **options: Any) -> Any:
         [result] = floe_ingest.run(self.config(), plugins=self.plugins, **options).sources
         return result
 
@@ -517,3 +523,75 @@ def test_a_resource_of_any_making_takes_a_cursor(make: Any, home: Path, lake: La
         assert result.success, result.sources[0].errors
         assert result.sources[0].rows_loaded == loaded
     assert sorted(row["id"] for row in lake.rows("raw.a")) == [1, 2, 3]
+
+
+def hidden(loader: Loader) -> None:
+    """Delete the first row of the table, as Spark does by merge-on-read."""
+    delete_positions(loader.lake.table("raw.a"), [0])
+
+
+def renamed(loader: Loader) -> None:
+    """Give two columns new names, one of them a name that the other had."""
+    with loader.lake.table("raw.a").update_schema() as update:
+        update.rename_column("note", "older")
+    with loader.lake.table("raw.a").update_schema() as update:
+        update.add_column("note", StringType())
+
+
+@pytest.mark.parametrize("source_type", COLUMNS)
+def test_a_row_at_the_boundary_that_was_deleted_from_the_table_comes_again(
+    loader: Loader, source_type: str
+) -> None:
+    loader.source_type = source_type
+    rows = [row(1, 20), row(2, 20), row(3, 20)]
+    assert loader.loaded(rows) == 3
+    hidden(loader)
+    assert loader.loaded(rows) == 1
+    assert sorted(found["id"] for found in loader.lake.rows("raw.a")) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("source_type", COLUMNS)
+def test_boundary_rows_are_told_apart_by_field_ids(loader: Loader, source_type: str) -> None:
+    """What a file has under a name may be another column's by now."""
+    loader.source_type = source_type
+    rows = [row(1, 20, "x"), row(2, 20, "x")]
+    assert loader.loaded(rows) == 2
+    renamed(loader)
+    assert loader.loaded(rows) == 2
+    assert loader.table("id, note, older") == [(1, "x", None), (1, None, "x"), (2, "x", None), (2, None, "x")]
+    assert loader.loaded(rows) == 0
+
+
+@pytest.mark.parametrize("source_type", COLUMNS)
+def test_boundary_rows_of_a_partitioned_table(loader: Loader, source_type: str) -> None:
+    loader.source_type = source_type
+    loader.options["partition_by"] = ["note", "bucket[4](id)"]
+    rows = [row(1, 20, "x"), row(2, 20, "y"), row(2, 20, "y")]
+    assert loader.loaded(rows) == 3
+    assert loader.loaded([*rows, row(2, 20, "y"), row(2, 20, "z")]) == 2
+    assert loader.table("id, note") == [(1, "x"), (2, "y"), (2, "y"), (2, "y"), (2, "z")]
+
+
+@pytest.mark.parametrize("source_type", COLUMNS)
+def test_boundary_rows_that_nobody_can_tell_stop_the_load(loader: Loader, source_type: str) -> None:
+    loader.source_type = source_type
+    rows = [row(1, 20), row(2, 20)]
+    assert loader.loaded(rows) == 2
+    delete_equal(loader.lake.table("raw.a"), "id", [1])
+    result = loader.load(rows)
+    assert not result.success
+    assert "Table raw.a has equality deletes" in result.errors[0].message
+    assert "rewrite_data_files" in result.errors[0].message
+
+
+@pytest.mark.parametrize("source_type", COLUMNS)
+def test_boundary_rows_are_compared_within_the_memory_limit(loader: Loader, source_type: str) -> None:
+    """A quarter of a million rows with the last value are more than what DuckDB may keep in memory."""
+    loader.source_type = source_type
+    loader.document["memory_limit"] = "160MB"
+    rows = pa.table({"id": range(250_000), "at": [20] * 250_000}).append_column(
+        "note", pa.array([f"{number:0400d}" for number in range(250_000)])
+    )
+    pq.write_table(rows, loader.home / "feed.parquet")
+    assert loader.run_again().rows_loaded == 250_000
+    assert loader.run_again().rows_loaded == 0
