@@ -13,8 +13,11 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt --editable
 # What make test-services runs the destination's contract suite on, and the part of the suite that depends on it.
 LAKES ?= sql-postgres rest-files rest-minio nessie-minio
-SERVED_CONTRACT := $(addprefix tests/contract/destination/test_,loads.py merges.py layout.py concurrency.py \
-	lost_answers.py crashes.py)
+SERVED_CONTRACT := $(addprefix tests/contract/destination/test_,loads.py merges.py layout.py schema.py state.py \
+	concurrency.py lost_answers.py crashes.py)
+# The tests are spread over the cores; `make WORKERS=0 test` runs them in one process, as a debugger needs it.
+WORKERS ?= auto
+SPREAD := -n $(WORKERS) --dist loadscope
 # `make unit ARGS="-k partition -x"` reaches pytest.
 ARGS ?=
 
@@ -37,12 +40,11 @@ quickstart: $(VENV)/.installed-sql ## Load a bookshop's API, database and files 
 
 .PHONY: test
 test: lint ## Run everything that a change has to pass: lint, then all tests but test-services
-	$(BIN)/python -m pytest --ignore=tests/services $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) --ignore=tests/services $(ARGS)
 
 .PHONY: test-services
 test-services: $(VENV)/.installed-dev ## Run what needs real catalogs and object stores; fetches and starts them
-	$(BIN)/python -m pytest tests/services $(ARGS)
-	$(BIN)/python -m pytest $(SERVED_CONTRACT) $(foreach lake,$(LAKES),--lake $(lake)) $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) tests/services $(SERVED_CONTRACT) $(addprefix --lake=,$(LAKES)) $(ARGS)
 
 .PHONY: unit
 unit: $(VENV)/.installed-dev ## Run the unit tests alone

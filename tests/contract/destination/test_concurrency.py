@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dlt
 import pytest
+from prefork import processes
 
 import floe_ingest
 from floe_ingest.destination.commit import TableCommit
@@ -66,7 +66,7 @@ def load_orders(
 
 
 def in_processes(function: Callable[..., None], calls: list[Call]) -> None:
-    with ProcessPoolExecutor(len(calls), mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(calls), mp_context=processes()) as pool:
         for future in [pool.submit(function, *call) for call in calls]:
             future.result(timeout=240)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import Lake
+from prefork import run_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,18 +114,8 @@ def load(
     work.parent.mkdir(parents=True, exist_ok=True)
     script = work.parent / "loader.py"
     script.write_text(LOADER)
-    how = json.dumps(DISPOSITIONS[disposition])
-    command = [sys.executable, str(script), json.dumps(lake.properties), str(work), point, run_id, how]
-    if seconds is None:
-        return subprocess.run(
-            command, check=False, capture_output=True, timeout=240, env=os.environ
-        ).returncode
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
-    try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+    words = [json.dumps(lake.properties), str(work), point, run_id, json.dumps(DISPOSITIONS[disposition])]
+    return run_script(script, *words, seconds=seconds or 240, kill=seconds is not None)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +184,7 @@ def test_killed_at_any_instant(lake: Lake, tmp_path: Path, disposition: str) -> 
     started = time.monotonic()
     assert load(Lake(tmp_path / "measured"), tmp_path / "measuring" / "work", disposition=disposition) == 0
     whole = time.monotonic() - started
-    # The first part of the time is spent on imports.
-    for number, share in enumerate((0.4, 0.55, 0.7, 0.85)):
+    for number, share in enumerate((0.2, 0.4, 0.6, 0.8)):
         elsewhere = Lake(tmp_path / f"lake{number}")
         work = tmp_path / f"at{number}" / "work"
         load(elsewhere, work, disposition=disposition, seconds=whole * share)
