@@ -44,6 +44,7 @@ class BulkLanding:
         existing: gives the columns that a table has; None for a new one.
         options: gives how a table's files are written.
         contract: what happens where the scan's columns are not the table's.
+        hand_to_dlt: has dlt keep to the contract, with that of child tables, where items are rows.
         folder: where files wait for their load package.
         settings: how much of the machine DuckDB may take.
         reading: keeps a resource with a cursor to what is new; None for one without.
@@ -58,6 +59,7 @@ class BulkLanding:
     existing: Callable[[str], pa.Schema | None]
     options: Callable[[str], FileOptions]
     contract: Contract
+    hand_to_dlt: Callable[[], object]
     folder: Path
     settings: DataPlaneSettings
     reading: CursorReading | None = None
@@ -66,6 +68,8 @@ class BulkLanding:
         """Return what dlt's pipe goes on with; called once for each item that a resource yields."""
         if isinstance(item, BulkScan):
             return self._land(item)
+        if isinstance(item, dict | list):
+            self.hand_to_dlt()
         if self.reading is None or self._is_of_another_table(meta):
             return item
         return self._new_of(item, self.reading)

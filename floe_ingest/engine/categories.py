@@ -64,6 +64,11 @@ _BY_TYPE: dict[str, ErrorCategory] = {
     "sqlalchemy.exc.ArgumentError": _CONFIGURATION,
     "sqlalchemy.exc.TimeoutError": _TRANSIENT,
     "sqlalchemy.exc.InterfaceError": _TRANSIENT,
+    # PEP 249: something is wrong with a statement or its values; OperationalError is about the server.
+    "sqlalchemy.exc.DataError": _PERMANENT,
+    "sqlalchemy.exc.IntegrityError": _PERMANENT,
+    "sqlalchemy.exc.NotSupportedError": _PERMANENT,
+    "sqlalchemy.exc.ProgrammingError": _PERMANENT,
     "dlt.common.configuration.exceptions.ConfigurationException": _CONFIGURATION,
     "pydantic_core._pydantic_core.ValidationError": _CONFIGURATION,
     "ssl.SSLCertVerificationError": _CONFIGURATION,
@@ -90,12 +95,18 @@ _BY_SQLSTATE: dict[str, ErrorCategory] = {
     "55P03": _TRANSIENT,  # lock not available
     "57014": _TRANSIENT,  # a statement ran into its timeout
     "57P": _TRANSIENT,  # shutdown, crash, cannot connect now
+    "0A": _PERMANENT,  # feature not supported
+    "21": _PERMANENT,  # more than one row from a subquery
+    "22": _PERMANENT,  # data exceptions: division by zero, out of range, not of this type
+    "23": _PERMANENT,  # integrity constraints
+    "25006": _PERMANENT,  # a write in a read-only transaction
     "28": _PERMANENT,  # invalid authorization
     "42501": _PERMANENT,  # insufficient privilege
     "42P01": _PERMANENT,  # undefined table
     "42S02": _PERMANENT,  # the same, of ODBC and MySQL
     "3D000": _PERMANENT,  # undefined database
     "3F000": _PERMANENT,  # undefined schema
+    "P0": _PERMANENT,  # raised by a function of the user
     "42": _CONFIGURATION,  # syntax error, undefined column
 }
 # MySQL's and MariaDB's error numbers (their documentation: "Server Error Reference").
@@ -106,11 +117,16 @@ _BY_MYSQL_NUMBER: dict[int, ErrorCategory] = {
     **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1698), _PERMANENT),  # access denied
     **dict.fromkeys((1049, 1051, 1109, 1146), _PERMANENT),  # unknown database or table
     **dict.fromkeys((1054, 1064), _CONFIGURATION),  # unknown column, syntax
+    # more than one row from a subquery, illegal values, out of range, division by zero
+    **dict.fromkeys((1242, 1264, 1292, 1365, 1366, 1411, 1690), _PERMANENT),
+    # raised by a function of the user, no such function, a write in a read-only transaction
+    **dict.fromkeys((1644, 1305, 1792), _PERMANENT),
 }
 # SQLite's primary result codes (its documentation: "Result and Error Codes").
 _BY_SQLITE_CODE: dict[int, ErrorCategory] = {
     **dict.fromkeys((5, 6, 10, 15), _TRANSIENT),  # busy, locked, I/O error, locking protocol
     **dict.fromkeys((3, 8, 14, 23, 26), _PERMANENT),  # permission, read-only, cannot open, not a database
+    **dict.fromkeys((1, 11, 18, 19, 20), _PERMANENT),  # SQL or its values, damaged, too big, constraint, type
 }
 # What AWS says beside a status that says less (its documentation: "Common Errors" of each service).
 _BY_AWS_CODE: dict[str, ErrorCategory] = {

@@ -61,11 +61,12 @@ class Contract:
         """Return dlt's contract.
 
         Arguments:
-            is_known: whether the table has been loaded before. A new one may come into being in any mode.
+            is_known: whether the table has been loaded before. A new one may come into being in any mode,
+                with its child tables: dlt would freeze the columns of these after the first row.
         """
         return {
             "tables": self.tables if is_known else "evolve",
-            "columns": self.columns,
+            "columns": self.columns if is_known else "evolve",
             "data_type": self.data_type,
         }
 

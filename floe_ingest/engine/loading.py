@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
@@ -440,7 +441,12 @@ class _Attempt:
         return source
 
     def _landing(
-        self, table: str, resource: DltResource, contract: Contract, cursor: Cursor | None
+        self,
+        table: str,
+        resource: DltResource,
+        contract: Contract,
+        cursor: Cursor | None,
+        hand_to_dlt: Callable[[], object],
     ) -> BulkLanding:
         folder = self._job.folder
         settings = DataPlaneSettings(self._job.memory_limit, folder.scratch / "spill")
@@ -464,6 +470,7 @@ class _Attempt:
             existing=self._job.target.columns_of,
             options=lambda name: self._job.target.file_options(name, resource.compute_table_schema()),
             contract=contract,
+            hand_to_dlt=cache(hand_to_dlt),
             folder=folder.landing,
             settings=settings,
             reading=reading,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest.config import parse_partition, parse_sort
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from floe_ingest.plugins import PluginInfo
     from floe_ingest_hookspecs import Cursor
 
-    Landing = Callable[[str, DltResource, Contract, Cursor | None], BulkLanding]
+    Landing = Callable[[str, DltResource, Contract, Cursor | None, Callable[[], object]], BulkLanding]
 
 RANGE_HINT = "x-floe-ingest-range"
 _PLACEHOLDER = "{resource}"
@@ -157,8 +158,11 @@ def aim(
         if full_refresh:
             hints["write_disposition"] = "replace"
         contract = Contract.of(options.schema_contract)
-        if options.schema_contract is not None and landing is None:
-            hints["schema_contract"] = contract.for_dlt(is_known=table in known_tables)
+        by_dlt: dict[str, Any] = {}
+        if options.schema_contract is not None:
+            by_dlt["schema_contract"] = contract.for_dlt(is_known=table in known_tables)
+        if landing is None:
+            hints |= by_dlt
         cursor = cursor_of(name)
         if cursor is not None and cursor.stateless:
             # As replace, dlt gives the destination a file also where the range holds no row. Written as a
@@ -175,7 +179,8 @@ def aim(
             check_cursor(cursor, resource)
         if landing is not None:
             _allow_null_keys(resource)
-            resource.add_step(landing(table, resource, contract, cursor))
+            hand_to_dlt = partial(resource.apply_hints, **by_dlt)
+            resource.add_step(landing(table, resource, contract, cursor, hand_to_dlt))
         elif cursor is not None:
             read_rows_by(cursor, resource)
 

@@ -66,6 +66,7 @@ class Rejects:
             primary_key="",
             merge_key="",
             columns={},
+            schema_contract="evolve",
         )
         for start in range(0, len(self._rows), _AT_ONCE):
             rows = _arrow(self._rows[start : start + _AT_ONCE])

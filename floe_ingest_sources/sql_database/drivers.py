@@ -129,7 +129,25 @@ def _next(
         raise SourceConnectionError(
             f"{NAMES[driver]} failed at reading {relation.origin} of {database.label}: "
             f"{database.without_secrets(error)[:500]}"
-        ) from None
+        ) from _Refused.of(error)
+
+
+class _Refused(Exception):  # noqa: N818 (it is what a database did, never raised)
+    """What a database answered by a driver, without its words: they may hold the URL.
+
+    Arguments:
+        sqlstate: the SQL standard's code, by which the engine tells whose failure it is.
+    """
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(f"SQLSTATE {sqlstate}")
+        self.sqlstate = sqlstate
+
+    @classmethod
+    def of(cls, error: BaseException) -> _Refused | None:
+        """Return the refusal in a driver's error; None where it is none of the database's."""
+        state = getattr(error, "sqlstate", None)
+        return cls(state) if isinstance(state, str) and state else None
 
 
 def _connectorx(
@@ -181,7 +199,8 @@ def _adbc(
         for statement in begin:
             cursor.execute(statement)
         cursor.execute(relation.sent())
-        for batch in cursor.fetch_record_batch():
+        # fetch_record_batch gives the reader inside of this one, whose errors have no SQLSTATE.
+        for batch in cursor._results.reader:  # noqa: SLF001 (there is no public way to it)
             for start in range(0, batch.num_rows, batch_rows):
                 yield batch.slice(start, batch_rows)
 
