@@ -477,3 +477,39 @@ class TestEmpty:
         with pytest.raises(floe_ingest.SourceConfigurationError, match=r"Did you mean 'orders\.csv'"):
             load({"file_glob": "order.csv"})
         assert load({"file_glob": "2024*.csv", "allow_empty": True}).success
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([[None], [1]], "list<long>"),
+        ([[None], [{"a": 1}]], "list<struct<4: a: optional long>>"),
+        ([[{"a": None}, None], [{"a": 1}]], "list<struct<4: a: optional long>>"),
+        ([[[None], [1]], [[2]]], "list<list<long>>"),
+        ([[None, 1.5], [2]], "list<double>"),
+        ([[None], ["x"]], "list<string>"),
+    ],
+)
+def test_a_null_inside_a_list_changes_neither_type_nor_values(
+    lake: Lake, tmp_path: Path, values: list[Any], kind: str
+) -> None:
+    """Arrow's reader of JSON, by which types are found, loses nulls in lists; DuckDB reads the values."""
+    (tmp_path / "data").mkdir()
+    lines = [json.dumps({"id": number, "v": value}) for number, value in enumerate(values)]
+    (tmp_path / "data" / "a.jsonl").write_text("\n".join(lines))
+    lake.folder.mkdir(parents=True, exist_ok=True)
+    source = {
+        "name": "s",
+        "source_type": "filesystem",
+        "source_config": {"path": str(tmp_path / "data")},
+        "destination_table": "raw.t",
+    }
+    result = floe_ingest.run(
+        floe_ingest.DltIngestionConfig(catalog_config=lake.properties, sources=[source])  # type: ignore[arg-type]
+    )
+    assert result.success, result
+    table = lake.table("raw.t")
+    assert str(table.schema().find_field("v").field_type) == kind
+    assert [
+        row["v"] for row in sorted(table.scan().to_arrow().to_pylist(), key=lambda row: row["id"])
+    ] == values

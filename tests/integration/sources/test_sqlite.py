@@ -365,3 +365,23 @@ def test_what_others_write_meanwhile_does_not_tear_a_load(lake: Lake, tmp_path: 
     copied = [entry for entry in logs if entry["event"] == "a copy is read"]
     assert [entry["reason"] for entry in copied] == ["in WAL mode others write while it is read"] * 2
     assert not [file for file in tmp_path.rglob("*.db") if file.name not in ("shop.db", "catalog.db")]
+
+
+NEIGHBOURS = (2391.550027, -47.595167, 228877.639228, 0.1, -0.000001, 999999999.999999)
+
+
+def test_each_double_next_to_a_decimal_is_one(tmp_path: Path) -> None:
+    """SQLite's round() does not give 2391.550027 back, which is a decimal of six digits all the same."""
+    write(tmp_path, "CREATE TABLE t (x DECIMAL(15,6))")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+        connection.executemany("INSERT INTO t VALUES (?)", [(value,) for value in (*NEIGHBOURS, 7, None)])
+    values = landed(source(tmp_path, table="t"))["t"]["x"].to_pylist()
+    expected = [Decimal(f"{value:.6f}") for value in (*NEIGHBOURS, 7)]
+    assert sorted(value for value in values if value is not None) == sorted(expected)
+    assert values.count(None) == 1
+
+
+@pytest.mark.parametrize("value", ["0.0000001", "2391.5500271", "1e9", "1e300", "-1.5e-7"])
+def test_a_number_that_is_no_decimal_stops_the_load(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SchemaError, match=r"has values that are no DECIMAL\(15,6\)"):
+        column(tmp_path, "DECIMAL(15,6)", "7", value)
