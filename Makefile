@@ -46,6 +46,10 @@ test: lint ## Run everything that a change has to pass: lint, then all tests but
 test-services: $(VENV)/.installed-dev ## Run what needs real catalogs and object stores; fetches and starts them
 	$(BIN)/python -m pytest $(SPREAD) tests/services $(SERVED_CONTRACT) $(addprefix --lake=,$(LAKES)) $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.installed-dev ## Load while servers, networks and loaders break; half an hour, result in build/chaos.md
+	PYTHONPATH=tests:scripts $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: unit
 unit: $(VENV)/.installed-dev ## Run the unit tests alone
 	$(BIN)/python -m pytest tests/unit $(ARGS)

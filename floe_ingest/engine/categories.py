@@ -158,6 +158,15 @@ _TRANSIENT_CODES = frozenset(
         *("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "ABORTED"),
     }
 )
+# The forms of DuckDB's PostgreSQL extension (its sources: postgres_connection.cpp, postgres_binary_copy.cpp)
+# for connections that cannot be made or that break; it tells no SQLSTATE.
+_DUCKDB_LOST = re.compile(
+    r"IO Error: Unable to (?:connect to Postgres at |read binary COPY data from Postgres: )"
+    r'|Failed to execute query "BEGIN TRANSACTION '
+)
+_STORE_IS_FULL = (
+    507  # as MinIO says it; RFC 4918, 11.5: not to be repeated before somebody has done something
+)
 _MYSQL_MODULES = ("pymysql.", "MySQLdb.", "mysql.connector.", "mariadb.")
 
 
@@ -269,6 +278,8 @@ def _is_passing_in_store(error: OSError) -> bool:
     if found is None:
         return False
     if found["status"] is not None:
+        if int(found["status"]) == _STORE_IS_FULL:
+            return False
         return _by_status(int(found["status"])) is ErrorCategory.TRANSIENT
     return (found["aws"] or found["gcs"]) in _TRANSIENT_CODES
 
@@ -306,6 +317,20 @@ def _by_database(error: BaseException) -> ErrorCategory | None:
     if isinstance(state, str) and state:
         lengths = range(len(state), 1, -1)
         return next((_BY_SQLSTATE[state[:n]] for n in lengths if state[:n] in _BY_SQLSTATE), None)
+    if _is_lost_by_libpq(error):
+        return ErrorCategory.TRANSIENT
     if type(error).__module__.startswith("adbc_driver_manager"):
         return _BY_ADBC_STATUS.get(getattr(getattr(error, "status_code", None), "name", ""))
     return None
+
+
+def _is_lost_by_libpq(error: BaseException) -> bool:
+    """Return whether a connection to PostgreSQL could not be made, or broke: no SQLSTATE came from a server.
+
+    Neither does one come with a refused login, but what is told of that is the sources' own error, or that
+    of the catalog. A password that is asked for and was not given is no matter of time.
+    """
+    kind = type(error)
+    if f"{kind.__module__}.{kind.__qualname__}" == "psycopg.OperationalError":
+        return not getattr(getattr(error, "pgconn", None), "needs_password", False)
+    return kind.__module__ in ("duckdb", "_duckdb") and _DUCKDB_LOST.match(str(error)) is not None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from services.processes import Server
     from services.storage import S3Store
 
 
@@ -23,13 +24,18 @@ class RestCatalogServer:
 
     Arguments:
         uri: what PyIceberg's ``uri`` is.
-        pid: of the server.
+        server: its process.
         storage: properties by which the tables' storage is reached.
     """
 
     uri: str
-    pid: int
+    server: Server = field(repr=False)
     storage: Mapping[str, str] = field(repr=False)
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self.server.pid
 
     @property
     def properties(self) -> dict[str, str]:
@@ -52,8 +58,8 @@ def iceberg_rest(store: S3Store | None = None, warehouse: Path | None = None) ->
         options = _write_properties(folder / "rest.properties", _s3_options(store) if store else {})
         command = [*program, str(port), place, f"jdbc:sqlite:{folder / 'catalog.db'}", str(options)]
         uri = f"http://127.0.0.1:{port}"
-        with running(command, folder, lambda: answers(f"{uri}/v1/config")) as pid:
-            yield RestCatalogServer(uri, pid, store.properties if store else {})
+        with running(command, folder, lambda: answers(f"{uri}/v1/config")) as server:
+            yield RestCatalogServer(uri, server, store.properties if store else {})
 
 
 def _s3_options(store: S3Store) -> dict[str, str]:
@@ -102,5 +108,5 @@ def nessie(store: S3Store) -> Iterator[RestCatalogServer]:
         }
         _write_properties(folder / "config" / "application.properties", options)
         uri = f"http://127.0.0.1:{port}/iceberg"
-        with running(program, folder, lambda: answers(f"{uri}/v1/config")) as pid:
-            yield RestCatalogServer(uri, pid, store.properties)
+        with running(program, folder, lambda: answers(f"{uri}/v1/config")) as server:
+            yield RestCatalogServer(uri, server, store.properties)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from services import programs
 from services.processes import ServiceError, call, free_port, running, temporary_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from services.processes import Server
 
 SUPERUSER = "postgres"
 LOGIN = "loader"
@@ -27,12 +29,43 @@ class PostgresServer:
     Arguments:
         port: on 127.0.0.1.
         data: its folder.
-        pid: of the server's first process.
+        control: the command that starts and stops it.
+        settings: with which it starts.
     """
 
     port: int
     data: Path
-    pid: int
+    control: Sequence[str] = field(repr=False)
+    settings: str = field(repr=False)
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's first process."""
+        return int((self.data / "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        log = str(self.data.parent / "log")
+        call([*self.control, "-l", log, "-w", "start", "-o", self.settings])
+
+    def stop(self) -> None:
+        """Stop it, if it runs: connections are cut, transactions rolled back."""
+        import psutil
+
+        # The file stays where the server was killed.
+        if (self.data / "postmaster.pid").exists() and psutil.pid_exists(self.pid):
+            call([*self.control, "-m", "fast", "-w", "stop"])
+
+    def kill(self) -> None:
+        """End it and its processes at once, by SIGKILL."""
+        import psutil
+
+        first = psutil.Process(self.pid)
+        processes = [first, *first.children(recursive=True)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=10)
 
     def url(self, *, user: str = SUPERUSER, password: str | None = None, database: str = "postgres") -> str:
         """Return an SQLAlchemy URL."""
@@ -70,14 +103,13 @@ def postgres_server() -> Iterator[PostgresServer]:
         (data / "pg_hba.conf").write_text(rules, encoding="ascii")
         settings = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
         control = [*prefix, str(binaries / "pg_ctl"), "-D", str(data)]
-        call([*control, "-l", str(folder / "log"), "-w", "start", "-o", settings])
+        server = PostgresServer(port, data, control, settings)
+        server.start()
         try:
-            pid = int((data / "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
-            server = PostgresServer(port, data, pid)
             _create_login(server)
             yield server
         finally:
-            call([*control, "-m", "fast", "-w", "stop"])
+            server.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +118,18 @@ class MariaServer:
 
     Arguments:
         port: on 127.0.0.1.
-        pid: of the server.
+        server: its process.
         database: an empty database.
     """
 
     port: int
-    pid: int
+    server: Server = field(repr=False)
     database: str = "shop"
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self.server.pid
 
     def url(self, *, user: str = LOGIN, password: str | None = PASSWORD, database: str | None = None) -> str:
         """Return an SQLAlchemy URL."""
@@ -124,8 +161,8 @@ def mariadb_server() -> Iterator[MariaServer]:
             f"--init-file={init}",
             "--skip-log-bin",
         ]
-        with running(command, folder, lambda: _accepts(port)) as pid:
-            yield MariaServer(port, pid)
+        with running(command, folder, lambda: _accepts(port)) as server:
+            yield MariaServer(port, server)
 
 
 def _accepts(port: int) -> bool:
@@ -143,8 +180,8 @@ def _accepts(port: int) -> bool:
 def _maria_login(database: str) -> str:
     password = PASSWORD.replace("'", "''")
     return (
-        f"CREATE DATABASE {database} CHARACTER SET utf8mb4;\n"
-        f"CREATE USER {LOGIN}@'127.0.0.1' IDENTIFIED BY '{password}';\n"
+        f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4;\n"
+        f"CREATE USER IF NOT EXISTS {LOGIN}@'127.0.0.1' IDENTIFIED BY '{password}';\n"
         f"GRANT ALL ON *.* TO {LOGIN}@'127.0.0.1' WITH GRANT OPTION;\n"
     )
 

@@ -37,56 +37,98 @@ def temporary_folder(name: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-@contextmanager
-def running(
-    command: Sequence[str],
-    folder: Path,
-    is_ready: Callable[[], bool],
-    environment: Mapping[str, str] | None = None,
-) -> Iterator[int]:
-    """Run a server until the context ends; yield its process id once it is ready.
+class Server:
+    """A server's process, which can be killed as by a crash, and started again on the same data.
 
     Arguments:
         command: the program and its arguments; they hold no secret, since every user can list them.
         folder: where it runs; its output goes into ``log`` there.
         is_ready: asked again and again.
         environment: the whole environment; None for this process's.
-
-    Raises:
-        ServiceError: it ended, or is not ready after three minutes.
     """
-    log = folder / "log"
-    with log.open("ab") as output:
-        # A session of its own, so that Ctrl-C ends the servers by this function and not by the terminal.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-        )
-    try:
-        _wait(process, is_ready, log)
-        yield process.pid
-    finally:
-        process.terminate()
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        is_ready: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._command = command
+        self._folder = folder
+        self._is_ready = is_ready
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        if self._process is None:
+            raise ServiceError(f"{self._command[0]} is not started")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready.
+
+        Raises:
+            ServiceError: it ended, or is not ready after three minutes.
+        """
+        with (self._folder / "log").open("ab") as output:
+            # A session of its own, so that Ctrl-C ends the servers by this class and not by the terminal.
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                env=self._environment,
+                start_new_session=True,
+            )
+        self._wait(self._process)
+
+    def kill(self) -> None:
+        """End it at once, by SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """End it, gently at first."""
+        if self._process is None:
+            return
+        self._process.terminate()
         try:
-            process.wait(_STOP_SECONDS)
+            self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self.kill()
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not self._is_ready():
+            if process.poll() is not None:
+                raise ServiceError(f"{process.args} ended with {process.returncode}: {self._tail()}")
+            if time.monotonic() > end:
+                raise ServiceError(f"{process.args} is not ready after {START_SECONDS} s: {self._tail()}")
+            time.sleep(0.1)
+
+    def _tail(self) -> str:
+        return (self._folder / "log").read_text(encoding="utf-8", errors="replace")[-3000:]
 
 
-def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while not is_ready():
-        if process.poll() is not None:
-            raise ServiceError(f"{process.args} ended with {process.returncode}: {_tail(log)}")
-        if time.monotonic() > end:
-            raise ServiceError(f"{process.args} is not ready after {START_SECONDS} s: {_tail(log)}")
-        time.sleep(0.1)
+@contextmanager
+def running(
+    command: Sequence[str],
+    folder: Path,
+    is_ready: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """Run a server until the context ends; see ``Server`` for the arguments, and for what it raises."""
+    server = Server(command, folder, is_ready, environment)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def answers(url: str) -> bool:
@@ -122,7 +164,3 @@ def call(
         if done.returncode != 0:
             output.seek(0)
             raise ServiceError(f"{' '.join(command)} failed: {output.read().decode(errors='replace')}")
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace")[-3000:]

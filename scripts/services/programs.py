@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server@v1.52.3"
+TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0"
 AZURITE = "azurite@3.37.0"
 NESSIE = "org.projectnessie.nessie:nessie-quarkus:0.99.0:jar:runner"
 PYSPARK = "pyspark==4.1.4"
@@ -47,6 +48,11 @@ def minio() -> Path:
 def fake_gcs_server() -> Path:
     """Return fake-gcs-server, built by Go where it is missing."""
     return _go_program("fake-gcs-server", FAKE_GCS_SERVER)
+
+
+def toxiproxy() -> Path:
+    """Return Toxiproxy's server, built by Go where it is missing. Go names it by its folder."""
+    return _go_program("server", TOXIPROXY)
 
 
 def azurite() -> list[str]:

@@ -15,6 +15,8 @@ from services.processes import answers, free_port, running, temporary_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from services.processes import Server
+
 REGION = "us-east-1"
 BUCKET = "lake"
 
@@ -26,14 +28,19 @@ class S3Store:
     Arguments:
         endpoint: its address.
         access_key, secret_key: of its administrator.
-        pid: of the server.
+        server: its process.
     """
 
     endpoint: str
     access_key: str
     secret_key: str = field(repr=False)
-    pid: int
+    server: Server = field(repr=False)
     warehouse: str = f"s3://{BUCKET}/warehouse"
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self.server.pid
 
     @property
     def properties(self) -> dict[str, str]:
@@ -74,8 +81,8 @@ def minio() -> Iterator[S3Store]:
         endpoint = f"http://127.0.0.1:{port}"
         command = [str(program), "server", str(folder / "data"), "--address", f"127.0.0.1:{port}"]
         is_ready = f"{endpoint}/minio/health/ready"
-        with running(command, folder, lambda: answers(is_ready), {**os.environ, **settings}) as pid:
-            store = S3Store(endpoint, "admin", secret, pid)
+        with running(command, folder, lambda: answers(is_ready), {**os.environ, **settings}) as server:
+            store = S3Store(endpoint, "admin", secret, server)
             store.client().create_bucket(Bucket=BUCKET)
             yield store
 
@@ -85,8 +92,13 @@ class GcsStore:
     """A running fake-gcs-server with one bucket; see ``S3Store``."""
 
     endpoint: str
-    pid: int
+    server: Server = field(repr=False)
     warehouse: str = f"gs://{BUCKET}/warehouse"
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self.server.pid
 
     @property
     def properties(self) -> dict[str, str]:
@@ -105,12 +117,12 @@ def fake_gcs() -> Iterator[GcsStore]:
         endpoint = f"http://127.0.0.1:{port}"
         address = ["-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}"]
         command = [str(program), "-scheme", "http", *address, "-external-url", endpoint, "-backend", "memory"]
-        with running(command, folder, lambda: answers(f"{endpoint}/storage/v1/b")) as pid:
+        with running(command, folder, lambda: answers(f"{endpoint}/storage/v1/b")) as server:
             import requests
 
             made = requests.post(f"{endpoint}/storage/v1/b", json={"name": BUCKET}, timeout=10)
             made.raise_for_status()
-            yield GcsStore(endpoint, pid)
+            yield GcsStore(endpoint, server)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +132,7 @@ class AzureStore:
     endpoint: str
     account: str
     key: str = field(repr=False)
-    pid: int
+    server: Server = field(repr=False)
     warehouse: str = f"abfs://{BUCKET}/warehouse"
 
     @property
@@ -133,6 +145,11 @@ class AzureStore:
             "BlobEndpoint": f"{self.endpoint}/{self.account}",
         }
         return ";".join(f"{name}={value}" for name, value in parts.items()) + ";"
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self.server.pid
 
     @property
     def properties(self) -> dict[str, str]:
@@ -151,10 +168,10 @@ def azurite() -> Iterator[AzureStore]:
         options = ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
         address = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder / "data")]
         settings = {**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"}
-        with running([*program, *address, *options], folder, lambda: answers(endpoint), settings) as pid:
+        with running([*program, *address, *options], folder, lambda: answers(endpoint), settings) as server:
             from azure.storage.blob import BlobServiceClient
 
-            store = AzureStore(endpoint, account, key, pid)
+            store = AzureStore(endpoint, account, key, server)
             with BlobServiceClient.from_connection_string(store.connection_string) as client:
                 client.create_container(BUCKET)
             yield store

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import requests
+from cutting_proxy import cutting_proxy
 from failures import CONTEXT, category, raised_by
 from floe_core.plugins.ingestion import IngestionConfig
 from services.databases import PostgresServer, postgres_server
 
-from floe_ingest import DltIngestionPlugin, ErrorCategory, hookimpl
+from floe_ingest import Attachment, DltIngestionPlugin, ErrorCategory, hookimpl
+from floe_ingest.dataplane.connection import DataPlaneSettings, attach, connect
 from floe_ingest.engine.categories import categorize, retry_after
 from floe_ingest.plugins import load_plugins
 
@@ -85,7 +87,8 @@ def test_http_answers(status: int, expected: ErrorCategory) -> None:
 
 @pytest.mark.requirement("FR-051")
 @pytest.mark.parametrize(
-    ("status", "expected"), [*((status, TRANSIENT) for status in (429, 500, 502, 503, 504)), (403, PERMANENT)]
+    ("status", "expected"),
+    [*((status, TRANSIENT) for status in (429, 500, 502, 503, 504)), (403, PERMANENT), (507, PERMANENT)],
 )
 def test_object_stores_as_arrow_tells_them(status: int, expected: ErrorCategory) -> None:
     """Arrow's errors have the store's code in their message alone."""
@@ -291,6 +294,28 @@ def test_postgres_deadlocks_and_serialization(postgres: PostgresServer) -> None:
         lost = raised_by(lambda: one.execute(update, [1]))
     assert type(lost.__cause__).__name__ == "SerializationFailure"
     assert category(lost) is TRANSIENT
+
+
+@pytest.mark.requirement("FR-051")
+def test_postgres_that_is_lost() -> None:
+    """No SQLSTATE comes with a connection that breaks or cannot be made: by psycopg, and by DuckDB."""
+    psycopg = importlib.import_module("psycopg")
+    with postgres_server() as server, connect(DataPlaneSettings()) as by_duckdb:
+        with psycopg.connect(server.url(), autocommit=True) as admin:
+            admin.execute(
+                "CREATE TABLE many AS SELECT i, repeat('x', 500) AS v FROM generate_series(1, 9999) i"
+            )
+        # What each connection needs before it reads is less than this, and the table is more.
+        with cutting_proxy(server.port, dict.fromkeys(range(1, 99), 300_000)) as port:
+            fields = {"host": "127.0.0.1", "port": str(port), "user": "postgres", "database": "postgres"}
+            attach(by_duckdb, Attachment("db", "postgres", secret=fields))
+            cut = raised_by(lambda: by_duckdb.execute("SELECT max(v) FROM db.public.many").fetchall())
+        gone = raised_by(lambda: by_duckdb.execute("SELECT count(v) FROM db.public.many").fetchall())
+        connection = psycopg.connect(server.url())
+        server.kill()
+        broken = raised_by(lambda: connection.execute("SELECT 1"))
+        again = raised_by(lambda: psycopg.connect(server.url()))
+    assert [category(error) for error in (broken, again, cut, gone)] == [TRANSIENT] * 4
 
 
 @pytest.mark.requirement("FR-051")
