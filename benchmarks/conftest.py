@@ -1,28 +1,31 @@
-"""Data of the benchmarks, and how they measure: side by side, in one process or in processes of their own."""
+"""Data of the benchmarks, and how they measure: side by side, in this process or in others."""
 
 from __future__ import annotations
 
-import json
-import os
-import statistics
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 _HERE = Path(__file__).parent
-sys.path.insert(0, str(_HERE))  # for `workloads`, which children run as a script
+sys.path.insert(0, str(_HERE))  # for the modules here, which children run as scripts
 
-from workloads import timed  # noqa: E402
+import scale  # noqa: E402
+from bench.measuring import Command, Fresh, read_call, read_process, side_of, table_facts  # noqa: E402
+from bench.results import KEY, Comparison, Growth, Point, Target  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from bench.measuring import Reading
+    from pyiceberg.table import Table
+
+    Work = Callable[[], object] | Command | Fresh
+
+pytest_plugins = ["databases"]
 _DATA = _HERE / "data"
-_SCALE = "0.2"
 
 
 @pytest.fixture(autouse=True)
@@ -39,13 +42,13 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 @pytest.fixture(scope="session")
 def lineitem() -> Path:
-    """TPC-H's largest table, 1.2 million rows of 16 columns; made once, and kept."""
-    folder = _DATA / f"tpch-{_SCALE}"
+    """TPC-H's largest table, 16 columns; made once, and kept."""
+    folder = _DATA / f"tpch-{scale.TPCH}"
     file = folder / "lineitem.parquet"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         generator = str(Path(sys.executable).with_name("tpchgen-cli"))
-        command = [generator, "parquet", "-s", _SCALE, "--tables=lineitem", f"--output-dir={folder}"]
+        command = [generator, "parquet", "-s", scale.TPCH, "--tables=lineitem", f"--output-dir={folder}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return file
 
@@ -59,7 +62,7 @@ def lineitem_slice(lineitem: Path) -> Callable[[int], Path]:
 
         if not rows:
             return lineitem
-        file = _DATA / f"tpch-{_SCALE}-{rows}" / "lineitem.parquet"
+        file = _DATA / f"tpch-{scale.TPCH}-{rows}" / "lineitem.parquet"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             unfinished = file.with_suffix(".unfinished")
@@ -72,117 +75,166 @@ def lineitem_slice(lineitem: Path) -> Callable[[int], Path]:
     return cut
 
 
-@dataclass
-class SideBySide:
-    """Seconds of several workloads, taken in turns, so that what disturbs one disturbs the others too.
+@pytest.fixture(scope="session")
+def as_text() -> Callable[[Path, str], Path]:
+    """Give a Parquet file as CSV or JSON lines beside it; made once, and kept."""
 
-    Arguments:
-        seconds: by workload: of each round, by the clock.
-        cpu: by workload: of each round, those that its processes were at work, on whatever core.
-    """
+    def of(parquet: Path, kind: str) -> Path:
+        import duckdb
 
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    cpu: dict[str, list[float]] = field(default_factory=dict)
+        file = parquet.with_suffix(f".{kind}")
+        if not file.exists():
+            unfinished = file.with_suffix(".unfinished")
+            options = "FORMAT csv, HEADER" if kind == "csv" else "FORMAT json"
+            with duckdb.connect() as connection:
+                connection.read_parquet(str(parquet)).create_view("lineitem")
+                connection.execute(f"COPY lineitem TO '{unfinished}' ({options})")
+            unfinished.replace(file)
+        return file
 
-    def median(self, name: str) -> float:
-        """Return the median of a workload."""
-        return statistics.median(self.seconds[name])
+    return of
 
-    def ratio(self, name: str, base: str) -> float:
-        """Return how many times as long as ``base`` a workload takes, by their medians."""
-        return self.median(name) / self.median(base)
 
-    def ratio_of_best(self, name: str, base: str) -> float:
-        """Return the ratio of the shortest rounds, which other work on the machine disturbs least."""
-        return min(self.seconds[name]) / min(self.seconds[base])
-
-    def ratio_of_cpu(self, name: str, base: str) -> float:
-        """Return the ratio of the least CPU seconds, which say what is left where other cores are taken."""
-        return min(self.cpu[name]) / min(self.cpu[base])
+def _read(work: Work) -> Reading:
+    if isinstance(work, Fresh):
+        work = work.make()
+    return read_process(work) if isinstance(work, Command) else read_call(work)
 
 
 @pytest.fixture
-def side_by_side(benchmark: Any) -> Callable[..., SideBySide]:
-    """Measure workloads in turns. The first is the benchmark's own; the others are beside it.
+def side_by_side(benchmark: Any, request: pytest.FixtureRequest) -> Callable[..., Comparison]:
+    """Measure workloads in turns, so that what disturbs one disturbs the others too; keep the result.
 
-    Each is done ``warm`` times before the rounds that count. Medians go into ``extra_info``.
+    The first is ours, and the benchmark's own. Each is done ``warm`` times before the rounds that count.
     """
 
     def measure(
+        title: str,
+        works: Mapping[str, Work],
+        *,
         rounds: int,
-        warm: int,
-        works: dict[str, Callable[[], object]],
+        warm: int = 0,
         rests: Callable[[], object] | None = None,
-    ) -> SideBySide:
-        done: dict[str, list[float]] = {name: [] for name in works}
-        cpu: dict[str, list[float]] = {name: [] for name in works}
-        (first, first_work), *others = works.items()
+        tables: Callable[[], Mapping[str, Table]] | None = None,
+        columns: Mapping[str, str] | None = None,
+        targets: Sequence[Target] = (),
+        missing: Mapping[str, str] | None = None,
+    ) -> Comparison:
+        """Measure.
 
-        def take(name: str, work: Callable[[], object]) -> None:
-            before = os.times()
-            done[name].append(timed(work))
-            cpu[name].append(sum(os.times()[:4]) - sum(before[:4]))
+        Arguments:
+            title: of the work.
+            works: by name.
+            rounds, warm: how often.
+            rests: done after each round, outside of all measures.
+            tables: asked at the end for the tables that the workloads left; they have to be equal.
+            columns: of ``table_facts``.
+            targets: what is aimed at.
+            missing: why a peer is not among the works.
+        """
+        done: dict[str, list[Reading]] = {name: [] for name in works}
+        (first, first_work), *others = works.items()
 
         def beside() -> None:
             for name, work in others:
-                take(name, work)
+                done[name].append(_read(work))
             if rests is not None:
                 rests()
 
         def own() -> None:
-            take(first, first_work)
+            done[first].append(_read(first_work))
 
         for _ in range(warm):
             beside()
             own()
-        for taken in (*done.values(), *cpu.values()):
+        for taken in done.values():
             taken.clear()
-        benchmark.pedantic(own, setup=beside, rounds=rounds, iterations=1, warmup_rounds=0)
-        result = SideBySide(done, cpu)
-        for name in done:
-            benchmark.extra_info[f"{name} (median s)"] = round(result.median(name), 4)
-            benchmark.extra_info[f"{name} (least CPU s)"] = round(min(cpu[name]), 3)
+        benchmark.pedantic(own, setup=beside, rounds=scale.rounds(rounds), iterations=1, warmup_rounds=0)
+        facts = {name: table_facts(table, columns) for name, table in (tables() if tables else {}).items()}
+        result = Comparison(
+            group=request.module.GROUP,
+            title=title,
+            ours=first,
+            sides={
+                name: side_of(taken, process=isinstance(works[name], Command | Fresh), table=facts.get(name))
+                for name, taken in done.items()
+            },
+            targets=tuple(targets),
+            missing=dict(missing or {}),
+            scale=scale.SCALE,
+        )
+        benchmark.extra_info[KEY] = result.model_dump(mode="json")
+        contents = {name: side.content for name, side in facts.items()}
+        assert result.equal is not False, f"The tables differ: {contents}"
         return result
 
     return measure
 
 
-@dataclass(frozen=True)
-class Child:
-    """What a workload took in a process of its own."""
-
-    seconds: float
-    peak_mb: float
-
-
 @pytest.fixture
-def child() -> Callable[..., Child]:
-    """Run a workload (see ``workloads.main``) in a process of its own."""
+def growth(benchmark: Any) -> Callable[..., Growth]:
+    """Measure the same work at several sizes, each at first and then the largest again; keep the result."""
 
-    def run(kind: str, file: Path, lake: Path, *further: str) -> Child:
-        words = [sys.executable, str(_HERE / "workloads.py"), kind, str(file), str(lake), *further]
-        done = subprocess.run(words, check=True, capture_output=True, text=True)
-        return Child(**json.loads(done.stdout.splitlines()[-1]))
+    def measure(
+        title: str,
+        axis: str,
+        works: Mapping[int, Work],
+        *,
+        rounds: int = 1,
+        most: float = 1.15,
+        most_memory: float = 0.35,
+    ) -> Growth:
+        """Measure.
 
-    return run
+        Arguments:
+            title, axis: of the work, and what of it grows.
+            works: by size.
+            rounds: how often each is done; the shortest counts.
+            most, most_memory: exponents, see :class:`~bench.results.Growth`.
+        """
+        done: dict[int, list[Reading]] = {size: [] for size in works}
 
+        def all_sizes() -> None:
+            for size, work in works.items():
+                done[size].append(_read(work))
 
-@pytest.fixture
-def process(tmp_path: Path) -> Callable[[Sequence[str]], Callable[[], None]]:
-    """Give a function that runs a command of this environment to its end."""
-
-    def of(words: Sequence[str]) -> Callable[[], None]:
-        program = str(Path(sys.executable).with_name(words[0]))
-
-        def run() -> None:
-            subprocess.run(
-                [program, *words[1:]],
-                check=True,
-                stdout=subprocess.DEVNULL,
-                cwd=tmp_path,
-                env=dict(os.environ),
+        benchmark.pedantic(all_sizes, rounds=scale.rounds(rounds), iterations=1, warmup_rounds=0)
+        points = tuple(
+            Point(
+                size=size,
+                seconds=min(reading.seconds for reading in readings),
+                cpu=min(reading.cpu for reading in readings),
+                peak_mb=max(reading.peak_mb for reading in readings),
             )
+            for size, readings in sorted(done.items())
+        )
+        result = Growth(
+            title=title, axis=axis, points=points, most=most, most_memory=most_memory, scale=scale.SCALE
+        )
+        benchmark.extra_info[KEY] = result.model_dump(mode="json")
+        assert not scale.IS_FULL or not result.problems(), result.problems()
+        return result
 
-        return run
+    return measure
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Callable[..., Command]:
+    """Give a workload (see ``workloads.main``) as a process of its own."""
+
+    def of(kind: str, file: Path, lake: Path, *further: str) -> Command:
+        words = (sys.executable, str(_HERE / "workloads.py"), kind, str(file), str(lake), *further)
+        return Command(words, tmp_path)
+
+    return of
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[[Sequence[str]], Command]:
+    """Give a command of this environment as a workload."""
+
+    def of(words: Sequence[str]) -> Command:
+        program = str(Path(sys.executable).with_name(words[0]))
+        return Command((program, *words[1:]), tmp_path)
 
     return of

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
+import scale
+from bench.results import Target
 
 import floe_ingest
 from floe_ingest.integrations.dagster import definitions
@@ -16,7 +18,7 @@ from floe_ingest.plugins import load_plugins
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ROUNDS = 7
+GROUP = "Dagster"
 _DAGSTER = "import dagster, dagster_dlt"
 _MANY = f"""
 {_DAGSTER}
@@ -46,23 +48,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_definitions_of_many_sources(side_by_side: Any, process: Any, benchmark: Any, folder: Path) -> None:
-    """500 sources in a new process; the target is 2 s beyond importing dagster."""
+def test_definitions_of_many_sources(side_by_side: Any, process: Any, folder: Path) -> None:
+    """500 sources in a new process."""
     (folder / "ingest.yaml").write_text(json.dumps({"sources": [source(number) for number in range(500)]}))
-    works = {
-        "definitions": process(["python", "-c", _MANY]),
-        "import dagster": process(["python", "-c", _DAGSTER]),
-    }
-    result = side_by_side(5, 1, works)
+    result = side_by_side(
+        "Dagster: definitions of 500 sources",
+        {
+            "ours": process(["python", "-c", _MANY]),
+            "import dagster": process(["python", "-c", _DAGSTER]),
+        },
+        rounds=5,
+        warm=1,
+        targets=[Target(measure="seconds more", most=2.0, beside="import dagster")],
+    )
 
-    beyond = min(result.seconds["definitions"]) - min(result.seconds["import dagster"])
-    benchmark.extra_info["beyond importing dagster (best, s)"] = round(beyond, 3)
-    benchmark.extra_info["target (s)"] = 2.0
-    assert beyond <= 1.6 * min(result.seconds["import dagster"])
+    scale.check_at_most(result.ratio("ours", "import dagster", "best"), 2.6)
 
 
-def test_a_materialisation(side_by_side: Any, benchmark: Any, folder: Path) -> None:
-    """Against the same load by ``floe_ingest.run``; the target is 0.3 s more, with its check.
+def test_a_materialisation(side_by_side: Any, folder: Path) -> None:
+    """Beside the same load by ``floe_ingest.run``, with its check.
 
     Most of what is more is Dagster's own: beside it stands an asset with a check that does nothing.
     """
@@ -73,18 +77,20 @@ def test_a_materialisation(side_by_side: Any, benchmark: Any, folder: Path) -> N
     nothing = idle().resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.local_temp() as instance:
         works = {
-            "materialise": lambda: job.execute_in_process(instance=instance),
-            "run": lambda: floe_ingest.run(config, plugins=plugins),
-            "nothing": lambda: nothing.execute_in_process(instance=instance),
+            "ours": lambda: job.execute_in_process(instance=instance),
+            "the load alone": lambda: floe_ingest.run(config, plugins=plugins),
+            "an idle asset": lambda: nothing.execute_in_process(instance=instance),
         }
-        result = side_by_side(_ROUNDS, 2, works)
+        result = side_by_side(
+            "Dagster: a materialisation of 1,000 rows",
+            works,
+            rounds=7,
+            warm=2,
+            targets=[Target(measure="seconds more", most=0.3, beside="the load alone")],
+        )
 
-    best = {name: min(seconds) for name, seconds in result.seconds.items()}
-    more = best["materialise"] - best["run"]
-    benchmark.extra_info["more than run (best, s)"] = round(more, 3)
-    benchmark.extra_info["of which Dagster's own (best, s)"] = round(best["nothing"], 3)
-    benchmark.extra_info["target (s)"] = 0.3
-    assert more <= 1.6 * best["nothing"]
+    best = {name: min(side.seconds) for name, side in result.sides.items()}
+    scale.check_at_most((best["ours"] - best["the load alone"]) / best["an idle asset"], 1.6)
 
 
 def idle() -> dg.Definitions:

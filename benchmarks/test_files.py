@@ -1,113 +1,81 @@
-"""Text files against the limit, and many small files.
-
-The *limit* is one thread of pyarrow's CSV or JSON reader, streamed into pyiceberg's ``append``. CPU seconds
-are kept beside wall seconds: on a machine whose cores are busy, they tell more.
-"""
+"""Files into Iceberg beside the limit: one thread of pyarrow's reader, streamed into pyiceberg."""
 
 from __future__ import annotations
 
-import json
-import statistics
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from workloads import (
-    files_config,
-    load_ours,
-    load_text_limit,
-    open_lake,
-)
+import scale
+from bench.results import Target
+from drivers import COLUMNS
+from workloads import files_config, load_limit, load_ours, load_text_limit, open_lake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-_MANY = 100_000
-
-
-@pytest.fixture(scope="session")
-def lineitem_text(lineitem: Path) -> Callable[[str], Path]:
-    """Give ``lineitem`` as a text file; made once, and kept."""
-
-    def of(kind: str) -> Path:
-        import duckdb
-
-        file = lineitem.with_suffix(f".{kind}")
-        if not file.exists():
-            unfinished = file.with_suffix(".unfinished")
-            options = "FORMAT csv, HEADER" if kind == "csv" else "FORMAT json"
-            with duckdb.connect() as connection:
-                connection.read_parquet(str(lineitem)).create_view("lineitem")
-                connection.execute(f"COPY lineitem TO '{unfinished}' ({options})")
-            unfinished.replace(file)
-        return file
-
-    return of
+pytestmark = pytest.mark.quick
+GROUP = "Loads beside the limit, warm"
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_text_against_the_limit(
-    kind: str, lineitem_text: Callable[[str], Path], side_by_side: Any, benchmark: Any, tmp_path: Path
-) -> None:
-    """1.2 million rows of 16 columns; both tables hold the same rows."""
-    import time
-
-    file = lineitem_text(kind)
+@pytest.mark.parametrize("rows", [300_000, 0], ids=["300k", "1.2M"])
+def test_parquet(rows: int, lineitem_slice: Callable[[int], Path], side_by_side: Any, tmp_path: Path) -> None:
+    """Taken in as it is; fewer rows feel the fixed cost more."""
+    file = lineitem_slice(rows and scale.size(rows, 15_000))
     lake = tmp_path / "lake"
     catalog = open_lake(lake)
     config = files_config(file, lake)
-    cpu: dict[str, list[float]] = {"ours": [], "limit": []}
 
-    def counted(name: str, work: Callable[[], object]) -> Callable[[], None]:
-        def run() -> None:
-            started = time.process_time()
-            work()
-            cpu[name].append(time.process_time() - started)
+    result = side_by_side(
+        f"Parquet, {'300,000' if rows else '1.2 million'} rows",
+        {"ours": lambda: load_ours(config), "limit": lambda: load_limit(file, catalog)},
+        rounds=5,
+        warm=1,
+        tables=lambda: {side: catalog.load_table(f"bronze.{side}") for side in ("ours", "limit")},
+        targets=[Target(measure="wall", most=1.5 if rows else 0.3, beside="limit")],
+    )
 
-        return run
+    scale.check_at_most(result.ratio("ours", "limit"), 1.5 if rows else 0.5)
 
-    works = {
-        "ours": counted("ours", lambda: load_ours(config)),
-        "limit": counted("limit", lambda: load_text_limit(file, catalog)),
-    }
-    result = side_by_side(5, 1, works)
 
-    ours, limit = (catalog.load_table(f"bronze.{name}") for name in ("ours", "limit"))
-    assert ours.scan().count() == limit.scan().count() == 6 * 1_199_969
-    medians = {name: statistics.median(seconds[1:]) for name, seconds in cpu.items()}
-    benchmark.extra_info["ratio"] = round(result.ratio("ours", "limit"), 3)
-    benchmark.extra_info["ratio of the best rounds"] = round(result.ratio_of_best("ours", "limit"), 3)
-    benchmark.extra_info.update({f"{name} (CPU s)": round(value, 2) for name, value in medians.items()})
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_text(
+    kind: str, lineitem: Path, as_text: Callable[[Path, str], Path], side_by_side: Any, tmp_path: Path
+) -> None:
+    """1.2 million rows of 16 columns; the two choose different types for the same values."""
+    file = as_text(lineitem, kind)
+    lake = tmp_path / "lake"
+    catalog = open_lake(lake)
+    config = files_config(file, lake)
+
+    result = side_by_side(
+        f"{'CSV' if kind == 'csv' else 'JSON lines'}, 1.2 million rows",
+        {"ours": lambda: load_ours(config), "limit": lambda: load_text_limit(file, catalog)},
+        rounds=5,
+        warm=1,
+        tables=lambda: {side: catalog.load_table(f"bronze.{side}") for side in ("ours", "limit")},
+        columns=COLUMNS,
+        targets=[Target(measure="wall", most=0.6, beside="limit")],
+    )
+
     # One core for each of ours and the limit: all that ours may take more is what its other threads take.
-    assert medians["ours"] <= 2 * medians["limit"]
+    scale.check_at_most(result.ratio("ours", "limit", "CPU"), 2)
 
 
-def test_many_small_files(benchmark: Any, tmp_path: Path) -> None:
+def test_many_small_files(side_by_side: Any, child: Any, tmp_path: Path) -> None:
     """100,000 files: listing them, and telling that none is new, in a process of its own."""
-    folder = tmp_path / "many"
+    folder, count = tmp_path / "many", scale.size(100_000, 2_000)
     for group in range(100):
         inside = folder / f"{group:03}"
         inside.mkdir(parents=True)
-        for number in range(_MANY // 100):
+        for number in range(count // 100):
             (inside / f"{number:04}.csv").write_text(f"id\n{number}\n")
-    taken: list[dict[str, float]] = []
 
-    def measure() -> None:
-        command = [
-            sys.executable,
-            str(Path(__file__).with_name("workloads.py")),
-            "listing",
-            str(folder),
-            str(tmp_path),
-        ]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        taken.append(json.loads(done.stdout.splitlines()[-1]))
-
-    benchmark.pedantic(measure, rounds=3, iterations=1)
-    benchmark.extra_info["peak MB"] = round(max(one["peak_mb"] for one in taken))
-    benchmark.extra_info["listing and decision (median s)"] = statistics.median(
-        one["seconds"] for one in taken
+    result = side_by_side(
+        "100,000 small files: listing, and which are new",
+        {"ours": child("listing", folder, tmp_path)},
+        rounds=5,
+        targets=[Target(measure="seconds", most=10), Target(measure="peak MB", most=300)],
     )
-    assert max(one["peak_mb"] for one in taken) <= 300
+
+    assert result.sides["ours"].peak_mb <= 300

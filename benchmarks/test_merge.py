@@ -1,84 +1,30 @@
-"""Merging random keys: this project beside bare copy-on-write by pyarrow, and beside pyiceberg's upsert."""
+"""Merges of several shapes, beside bare copy-on-write by pyarrow, pyiceberg's upsert and Spark."""
 
 from __future__ import annotations
 
 import itertools
-import subprocess
+import json
+import shutil
 import sys
-import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dlt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from workloads import catalog_properties, checksum, open_lake, peak_megabytes
-
-import floe_ingest
+import scale
+from bench.measuring import Command, Fresh
+from bench.results import Target
+from merging import PARTS, make_table, merge_bare, merge_ours, rows
+from services import programs
+from workloads import open_lake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from pyiceberg.catalog import Catalog
-
-_FILES = 10
-
-
-def rows(ids: Any, version: int) -> pa.Table:
-    """Return rows of nine columns with these ids."""
-    import numpy as np
-
-    numbers = np.asarray(ids)
-    columns = {f"c{i}": (numbers * (2 * i + 7919)) % 1_000_003 for i in range(6)}
-    text = pa.array([f"text {number}" for number in numbers.tolist()])
-    return pa.table({"id": numbers, "v": np.full(len(numbers), version), **columns, "s": text})
-
-
-def make_table(catalog: Catalog, name: str, count: int) -> None:
-    """Make a table of ``count`` rows in ten files."""
-    catalog.create_namespace_if_not_exists("bronze")
-    table = catalog.create_table(f"bronze.{name}", schema=rows([0], 0).schema)
-    step = count // _FILES
-    for start in range(0, count, step):
-        table.append(rows(range(start, start + step), 0))
-
-
-def merge_bare(catalog: Catalog, new: pa.Table) -> None:
-    """Copy-on-write with pyarrow's anti-join, one file after the other, in one thread."""
-    from pyiceberg.io.pyarrow import _dataframe_to_data_files
-
-    table = catalog.load_table("bronze.limit")
-    transaction = table.transaction()
-    keys = new.select(["id"])
-    with transaction.update_snapshot().overwrite() as overwrite:
-
-        def add(data: pa.Table) -> None:
-            arrow = data.cast(table.schema().as_arrow())
-            metadata = transaction.table_metadata
-            for file in _dataframe_to_data_files(metadata, arrow, table.io, uuid.uuid4()):
-                overwrite.append_data_file(file)
-
-        for task in table.scan().plan_files():
-            old = pq.read_table(task.file.file_path.removeprefix("file://"), use_threads=False)
-            kept = old.join(keys, "id", join_type="left anti", use_threads=False)
-            if kept.num_rows < old.num_rows:
-                overwrite.delete_data_file(task.file)
-                if kept.num_rows:
-                    add(kept.select(old.schema.names))
-        add(new)
-    transaction.commit_transaction()
-
-
-def merge_ours(lake: Path, work: Path, new: Any) -> None:
-    """Upsert through dlt and this project's destination."""
-    disposition: Any = {"disposition": "merge", "strategy": "upsert"}
-    dlt.pipeline(
-        "merge",
-        destination=floe_ingest.iceberg(**catalog_properties(lake)),
-        dataset_name="bronze",
-        pipelines_dir=str(work),
-    ).run(dlt.resource(new, name="ours", write_disposition=disposition, primary_key="id"))
+GROUP = "Merges"
+_MILLION = scale.size(1_000_000, 20_000)
+_NEW = _MILLION // 10
 
 
 def random_rows(count: int, picked: int) -> Iterator[pa.Table]:
@@ -86,97 +32,207 @@ def random_rows(count: int, picked: int) -> Iterator[pa.Table]:
     import numpy as np
 
     for version in itertools.count(1):
-        yield rows(np.random.default_rng(version).choice(count, picked, replace=False), version)
+        yield rows(np.random.default_rng(version).choice(count, picked, replace=False), version, count)
 
 
-@pytest.mark.parametrize("count", [1_000_000, 5_000_000], ids=["1M", "5M"])
-def test_random_keys_against_the_limit(
-    count: int, side_by_side: Callable[..., Any], benchmark: Any, tmp_path: Path
-) -> None:
+def new_rows(count: int, picked: int) -> Iterator[pa.Table]:
+    """Yield loads of ids beyond all others."""
+    for version in itertools.count(1):
+        start = count + version * picked
+        yield rows(range(start, start + picked), version, count)
+
+
+def rows_of_one_partition(count: int, picked: int) -> Iterator[pa.Table]:
+    """Yield loads of ids that are all in one partition."""
+    import numpy as np
+
+    for version in itertools.count(1):
+        ids = np.random.default_rng(version).choice(count // PARTS, picked, replace=False)
+        yield rows(ids, version, count)
+
+
+_SHAPES: dict[str, tuple[str, Callable[[int, int], Iterator[pa.Table]], bool, str, int]] = {
+    "random": ("random keys", random_rows, False, "upsert", _MILLION),
+    "random-5M": ("random keys", random_rows, False, "upsert", 5 * _MILLION),
+    "new": ("new keys", new_rows, False, "upsert", _MILLION),
+    "one-partition": ("keys of one partition", rows_of_one_partition, True, "upsert", _MILLION),
+    "delete-insert": ("random keys, delete-insert", random_rows, False, "delete-insert", _MILLION),
+}
+
+
+@pytest.mark.parametrize("shape", list(_SHAPES))
+def test_against_the_limit(shape: str, side_by_side: Any, tmp_path: Path) -> None:
+    """The limit reads each file, anti-joins it, and writes what stays; it knows no shapes."""
+    name, loads, partitioned, strategy, count = _SHAPES[shape]
+    picked = _NEW // 2 if partitioned else _NEW
     lake = tmp_path / "lake"
     catalog = open_lake(lake)
-    for name in ("ours", "limit"):
-        make_table(catalog, name, count)
-    for_ours, for_limit = random_rows(count, 100_000), random_rows(count, 100_000)
+    for table in ("ours", "limit"):
+        make_table(catalog, table, count, partitioned=partitioned)
+    for_ours, for_limit = loads(count, picked), loads(count, picked)
+    targets = {"random": 0.5, "random-5M": 0.4}
     threads = pa.cpu_count()
     pa.set_cpu_count(1)
     try:
-        works = {
-            "ours": lambda: merge_ours(lake, tmp_path / "work", next(for_ours)),
-            "limit": lambda: merge_bare(catalog, next(for_limit)),
-        }
-        result = side_by_side(5, 1, works)
+        result = side_by_side(
+            f"Merge, {name}: 100,000 into {'5' if count > _MILLION else '1'} million"
+            if not partitioned
+            else f"Merge, {name}: 50,000 into 1 million",
+            {
+                "ours": lambda: merge_ours(lake, next(for_ours), strategy),
+                "limit": lambda: merge_bare(catalog, next(for_limit), "limit"),
+            },
+            rounds=5,
+            warm=1,
+            tables=lambda: {side: catalog.load_table(f"bronze.{side}") for side in ("ours", "limit")},
+            targets=[Target(measure="wall", most=targets[shape], beside="limit")] if shape in targets else [],
+        )
     finally:
         pa.set_cpu_count(threads)
 
-    assert checksum(catalog.load_table("bronze.ours")) == checksum(catalog.load_table("bronze.limit"))
-    benchmark.extra_info["ratio"] = round(result.ratio("ours", "limit"), 3)
-    assert result.ratio("ours", "limit") <= 0.8
+    scale.check_at_most(result.ratio("ours", "limit"), 0.8 if shape in targets else 1.5)
 
 
-def test_against_pyiceberg_upsert(side_by_side: Callable[..., Any], benchmark: Any, tmp_path: Path) -> None:
-    """pyiceberg's own: two snapshots, and row filters of as many terms as there are rows."""
+def test_new_keys(side_by_side: Any, tmp_path: Path) -> None:
+    """100,000 keys beyond all others, beside ten."""
     lake = tmp_path / "lake"
-    catalog = open_lake(lake)
-    for name in ("ours", "limit"):
-        make_table(catalog, name, 1_000_000)
-    for_ours, for_upsert = random_rows(1_000_000, 10_000), random_rows(1_000_000, 10_000)
+    make_table(open_lake(lake), "ours", _MILLION)
+    many, few = new_rows(_MILLION, _NEW), new_rows(100 * _MILLION, 10)
 
-    def upsert() -> None:
-        catalog.load_table("bronze.limit").upsert(next(for_upsert), join_cols=["id"])
+    result = side_by_side(
+        "Merge, new keys: 100,000 beside ten",
+        {
+            "100,000 keys": lambda: merge_ours(lake, next(many)),
+            "ten keys": lambda: merge_ours(lake, next(few)),
+        },
+        rounds=5,
+        warm=1,
+        targets=[Target(measure="seconds more", most=0.3, side="100,000 keys", beside="ten keys")],
+    )
 
-    works = {"ours": lambda: merge_ours(lake, tmp_path / "work", next(for_ours)), "upsert": upsert}
-    result = side_by_side(3, 1, works)
-
-    benchmark.extra_info["ratio"] = round(result.ratio("ours", "upsert"), 3)
-    assert result.ratio("ours", "upsert") <= 0.4
+    scale.check_at_most(result.ratio("100,000 keys", "ten keys", "CPU"), 3.5)
 
 
-def test_new_keys(side_by_side: Callable[..., Any], benchmark: Any, tmp_path: Path) -> None:
-    """100,000 keys beyond all others, beside ten; the target is 0.3 s over the fixed cost."""
-    lake = tmp_path / "lake"
-    make_table(open_lake(lake), "ours", 1_000_000)
-    starts = itertools.count(2_000_000, 100_000)
+def test_scd2(side_by_side: Any, tmp_path: Path) -> None:
+    """A tenth of the rows changed: their old versions are closed; beside an upsert of the same rows."""
+    lakes = {name: tmp_path / name for name in ("scd2", "upsert")}
+    changed = {name: random_rows(_MILLION, _NEW) for name in lakes}
+    for name, lake in lakes.items():
+        open_lake(lake)
+        merge_ours(lake, rows(range(_MILLION), 0, _MILLION), name)
 
-    def merge(count: int) -> None:
-        start = next(starts)
-        merge_ours(lake, tmp_path / "work", rows(range(start, start + count), 1))
+    def merge(name: str) -> None:
+        new = next(changed[name])
+        hints = {"merge_key": "id"} if name == "scd2" else {}
+        merge_ours(lakes[name], new, name, **hints)
 
-    result = side_by_side(5, 1, {"100,000 keys": lambda: merge(100_000), "ten keys": lambda: merge(10)})
+    result = side_by_side(
+        "Merge, scd2: 100,000 changed of 1 million, beside an upsert",
+        {"scd2": lambda: merge("scd2"), "upsert": lambda: merge("upsert")},
+        rounds=5,
+    )
 
-    over = result.median("100,000 keys") - result.median("ten keys")
-    benchmark.extra_info["over ten keys (s)"] = round(over, 3)
-    assert result.ratio_of_cpu("100,000 keys", "ten keys") <= 3.5
+    table = open_lake(lakes["scd2"]).load_table("bronze.ours")
+    active = table.scan(row_filter="_dlt_valid_to IS NULL").count()
+    assert active == _MILLION
+    assert table.scan().count() == _MILLION + scale.rounds(5) * _NEW
+    scale.check_at_most(result.ratio("scd2", "upsert"), 4)
+
+
+@pytest.mark.parametrize("picked", [10_000, 100_000], ids=["10k", "100k"])
+def test_other_tools(picked: int, side_by_side: Any, child: Any, tmp_path: Path) -> None:
+    """Each a process of its own, on a copy of the same table; pyiceberg's upsert makes two snapshots."""
+    picked = picked * _MILLION // 1_000_000
+    made = tmp_path / "made"
+    make_table(open_lake(made), "ours", _MILLION)
+    file = tmp_path / "new.parquet"
+    pq.write_table(next(random_rows(_MILLION, picked)), file, row_group_size=100_000)
+    lakes: dict[str, Path] = {}
+
+    def on_a_copy(name: str, command: Callable[[Path], Command]) -> Fresh:
+        def make() -> Command:
+            lakes[name] = lake = tmp_path / name.replace(" ", "-")
+            shutil.rmtree(lake, ignore_errors=True)
+            make_table(open_lake(lake), "ours", _MILLION)
+            return command(lake)
+
+        return Fresh(make)
+
+    packages, jars, java = programs.spark()
+    script = str(_peers() / "spark_alone.py")
+
+    def spark(lake: Path) -> Command:
+        job = {
+            "lake": str(lake),
+            "catalog": f"sqlite:///{lake / 'catalog.db'}",
+            "table": "bronze.ours",
+            "file": str(file),
+            "jars": ",".join(map(str, jars)),
+            "primary_key": "id",
+        }
+        environment = {"PYTHONPATH": str(packages), "JAVA_HOME": str(java)}
+        return Command((sys.executable, script, json.dumps(job)), lake, environment)
+
+    targets = {
+        10_000: [],
+        100_000: [
+            Target(measure="peak MB", most=400),
+            Target(measure="alone", most=1 / 20, beside="pyiceberg upsert"),
+            Target(measure="alone", most=1 / 15, beside="Spark MERGE INTO"),
+        ],
+    }
+    result = side_by_side(
+        f"Merge by other tools: {picked:,} random keys into {_MILLION:,} rows",
+        {
+            "ours": on_a_copy("ours", lambda lake: child("merge", file, lake)),
+            "bare pyarrow": on_a_copy("bare", lambda lake: child("bare merge", file, lake)),
+            "pyiceberg upsert": on_a_copy("upsert", lambda lake: child("pyiceberg upsert", file, lake)),
+            "Spark MERGE INTO": on_a_copy("spark", spark),
+        },
+        rounds=3 if picked > 10_000 else 5,
+        tables=lambda: {
+            side: open_lake(lakes[name]).load_table("bronze.ours")
+            for side, name in (
+                ("ours", "ours"),
+                ("bare pyarrow", "bare"),
+                ("pyiceberg upsert", "upsert"),
+                ("Spark MERGE INTO", "spark"),
+            )
+        },
+        targets=targets.get(picked, []),
+        missing={
+            "DuckDB": "its extension has no MERGE without delete files",
+            "dlt": "a merge of its own Iceberg tables is pyiceberg's upsert, 1,000 rows at a time",
+        },
+    )
+
+    scale.check_at_most(result.ratio("ours", "pyiceberg upsert"), 1)
 
 
 @pytest.mark.parametrize(
     ("count", "picked", "most"),
-    [(1_000_000, 100_000, 400), (5_000_000, 100_000, 450), (5_000_000, 2_000_000, 812)],
-    ids=["100k into 1M", "100k into 5M", "2M into 5M"],
+    [(5, 100_000, 450), (5, 2_000_000, 812)],
+    ids=["100k into 5M", "2M into 5M"],
 )
-def test_memory(count: int, picked: int, most: int, benchmark: Any, tmp_path: Path) -> None:
+def test_memory(count: int, picked: int, most: int, side_by_side: Any, child: Any, tmp_path: Path) -> None:
     """Peaks of whole processes, in MB; the last is the memory limit of 512 and 300 more."""
-    lake = tmp_path / "lake"
-    make_table(open_lake(lake), "ours", count)
+    size, new = count * _MILLION, picked * _MILLION // 1_000_000
     file = tmp_path / "new.parquet"
-    pq.write_table(next(random_rows(count, picked)), file, row_group_size=100_000)
-    peaks: list[float] = []
+    pq.write_table(next(random_rows(size, new)), file, row_group_size=100_000)
+    lake = tmp_path / "lake"
+    make_table(open_lake(lake), "ours", size)
 
-    def merge() -> None:
-        words = [sys.executable, __file__, str(lake), str(tmp_path / "work"), str(file)]
-        done = subprocess.run(words, check=True, capture_output=True, text=True)
-        peaks.append(float(done.stdout.splitlines()[-1]))
-
-    benchmark.pedantic(merge, rounds=1, iterations=1)
-    benchmark.extra_info["peak MB"] = round(peaks[0])
-    assert open_lake(lake).load_table("bronze.ours").scan().count() == count
-    assert peaks[0] <= most
-
-
-if __name__ == "__main__":
-    _lake, _work, _file = (Path(word) for word in sys.argv[1:])
-    # Batch by batch, as a source gives them: the load itself is not to be what fills the memory.
-    merge_ours(
-        _lake, _work, (pa.Table.from_batches([b]) for b in pq.ParquetFile(_file).iter_batches(100_000))
+    side_by_side(
+        f"Merge, memory: {picked:,} random keys into {count} million rows",
+        {"ours": child("merge", file, lake)},
+        rounds=1,
+        targets=[Target(measure="peak MB", most=most)],
     )
-    sys.stdout.write(f"{peak_megabytes()}\n")
+
+    assert open_lake(lake).load_table("bronze.ours").scan().count() == size
+
+
+def _peers() -> Path:
+    from pathlib import Path
+
+    return Path(__file__).with_name("peers")

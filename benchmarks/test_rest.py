@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import scale
+from bench.results import Target
+from bench.tables import table_below
 from workloads import open_lake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+GROUP = "REST pages"
 _PAGE = 1000
 _QUICK_API = {"size": 100, "wait": 0.01}
 _PAGED = {"type": "page_number", "base_page": 1, "total_path": None, "has_more_path": "more"}
@@ -162,62 +165,70 @@ def _dlt_alone(url: str, folder: Path, table_format: Any = None) -> Callable[[],
     return load
 
 
-def _cpu(work: Callable[[], None]) -> float:
-    before = time.process_time()
-    work()
-    return time.process_time() - before
-
-
-def test_native_against_fetching(
-    orders: Callable[..., Any], side_by_side: Any, benchmark: Any, tmp_path: Path
-) -> None:
-    with orders(50_000) as url:
-        works = {
-            "native": _load(url, tmp_path / "lake", "native"),
-            "pages": _fetch(url),
-            "pages, not parsed": _bare_fetch(url, 50_000 // _PAGE),
-        }
-        result = side_by_side(5, 1, works)
-        for name, work in works.items():
-            benchmark.extra_info[f"{name} (CPU s)"] = round(min(_cpu(work) for _ in range(3)), 3)
+def test_native_against_fetching(orders: Callable[..., Any], side_by_side: Any, tmp_path: Path) -> None:
+    """A server that has its pages ready."""
+    count = scale.size(50_000, 5_000)
+    with orders(count) as url:
+        result = side_by_side(
+            "REST, 50,000 nested records, ready in the server",
+            {
+                "ours": _load(url, tmp_path / "lake", "native"),
+                "pages": _fetch(url),
+                "pages, not parsed": _bare_fetch(url, count // _PAGE),
+            },
+            rounds=5,
+            warm=1,
+            targets=[Target(measure="wall", most=1.3, beside="pages")],
+        )
     table = open_lake(tmp_path / "lake").load_table("bronze.native_orders").scan().to_arrow()
-    assert table.num_rows == 50_000
-    assert sum(map(len, table["lines"].to_pylist())) == 150_000
-    benchmark.extra_info["ratio"] = round(result.ratio("native", "pages"), 3)
-    benchmark.extra_info["ratio of best"] = round(result.ratio_of_best("native", "pages"), 3)
-    assert result.ratio("native", "pages") <= 5.0
+    assert table.num_rows == count
+    assert sum(map(len, table["lines"].to_pylist())) == 3 * count
+    scale.check_at_most(result.ratio("ours", "pages"), 5.0)
 
 
 def test_native_against_fetching_from_a_quick_api(
-    orders: Callable[..., Any], side_by_side: Any, benchmark: Any, tmp_path: Path
+    orders: Callable[..., Any], side_by_side: Any, tmp_path: Path
 ) -> None:
-    with orders(50_000, **_QUICK_API) as url:
-        works = {
-            "native": _load(url, tmp_path / "lake", "native"),
-            "pages": _bare_fetch(url, 50_000 // int(_QUICK_API["size"])),
-        }
-        result = side_by_side(3, 1, works)
-    assert open_lake(tmp_path / "lake").load_table("bronze.native_orders").scan().count() == 50_000
-    benchmark.extra_info["ratio"] = round(result.ratio("native", "pages"), 3)
-    benchmark.extra_info["ratio of best"] = round(result.ratio_of_best("native", "pages"), 3)
-    assert result.ratio("native", "pages") <= 2.0
+    """A server that needs ten milliseconds for a page."""
+    count = scale.size(50_000, 5_000)
+    with orders(count, **_QUICK_API) as url:
+        result = side_by_side(
+            "REST, 50,000 nested records, 10 ms a page",
+            {
+                "ours": _load(url, tmp_path / "lake", "native"),
+                "pages, not parsed": _bare_fetch(url, count // int(_QUICK_API["size"])),
+            },
+            rounds=5,
+            warm=1,
+            targets=[Target(measure="wall", most=1.3, beside="pages, not parsed")],
+        )
+    assert open_lake(tmp_path / "lake").load_table("bronze.native_orders").scan().count() == count
+    scale.check_at_most(result.ratio("ours", "pages, not parsed"), 2.0)
 
 
-def test_native_against_child_tables(
-    orders: Callable[..., Any], side_by_side: Any, benchmark: Any, tmp_path: Path
-) -> None:
-    with orders(10_000) as url:
-        works = {
-            "child tables": _load(url, tmp_path / "lake", "tables"),
-            "native": _load(url, tmp_path / "lake", "native"),
-            "dlt": _dlt_alone(url, tmp_path / "dlt", "iceberg"),
-            "dlt, plain Parquet": _dlt_alone(url, tmp_path / "dlt"),
-        }
-        result = side_by_side(3, 1, works)
+def test_native_against_child_tables(orders: Callable[..., Any], side_by_side: Any, tmp_path: Path) -> None:
+    """Child tables, the default, are dlt's normaliser's work."""
+    count = scale.size(10_000, 1_000)
+    with orders(count) as url:
+        result = side_by_side(
+            "REST, 10,000 nested records",
+            {
+                "child tables": _load(url, tmp_path / "lake", "tables"),
+                "native": _load(url, tmp_path / "lake", "native"),
+                "dlt": _dlt_alone(url, tmp_path / "dlt", "iceberg"),
+                "dlt, plain Parquet": _dlt_alone(url, tmp_path / "dlt"),
+            },
+            rounds=5,
+            warm=1,
+            tables=lambda: {
+                "child tables": open_lake(tmp_path / "lake").load_table("bronze.tables_orders"),
+                "native": open_lake(tmp_path / "lake").load_table("bronze.native_orders"),
+                "dlt": table_below(tmp_path / "dlt", "orders"),
+            },
+            columns={"id": "bigint", "customer": "varchar", "total": "double", "paid": "boolean"},
+            targets=[Target(measure="wall", most=1.0, side="child tables", beside="dlt")],
+        )
     lake = open_lake(tmp_path / "lake")
-    assert lake.load_table("bronze.tables_orders").scan().count() == 10_000
-    assert lake.load_table("bronze.tables_orders__lines").scan().count() == 30_000
-    benchmark.extra_info["ratio to dlt"] = round(result.ratio("child tables", "dlt"), 3)
-    benchmark.extra_info["ratio to native"] = round(result.ratio("child tables", "native"), 3)
-    assert result.ratio("child tables", "dlt") <= 1.25
-    assert result.ratio("child tables", "native") >= 2.0
+    assert lake.load_table("bronze.tables_orders__lines").scan().count() == 3 * count
+    scale.check_at_most(result.ratio("child tables", "dlt"), 1.25)
+    scale.check_at_most(result.ratio("native", "child tables"), 0.5)

@@ -1,6 +1,6 @@
-"""What the benchmarks measure: loads by this project, by pyarrow with pyiceberg alone, and by dlt alone.
+"""What the benchmarks measure: loads by this project, and by pyarrow with pyiceberg alone.
 
-Run as a script, it does one of them and prints its seconds and its peak memory as JSON:
+Run as a script, it does one of them and prints its seconds as JSON:
 ``python benchmarks/workloads.py ours lineitem.parquet lake/``.
 """
 
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import drivers
+import merging
 from pydantic import BaseModel
 
 import floe_ingest
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyiceberg.catalog import Catalog
-    from pyiceberg.table import Table
 
     from floe_ingest import DltIngestionConfig
 
@@ -152,33 +153,6 @@ def _without_views(schema: Any) -> Any:
     return pa.schema(fields)
 
 
-def load_dlt(file: Path, folder: Path) -> None:
-    """Append a Parquet file by dlt alone: its reader of files, and its own Iceberg tables."""
-    import dlt
-    from dlt.sources.filesystem import filesystem, read_parquet
-
-    pipeline = dlt.pipeline(
-        "alone",
-        pipelines_dir=str(folder / "pipelines"),
-        destination=dlt.destinations.filesystem(str(folder / "lake")),
-        dataset_name="bronze",
-    )
-    files = filesystem(bucket_url=str(file.parent), file_glob=file.name) | read_parquet()
-    pipeline.run(files, table_name="alone", table_format="iceberg", write_disposition="append")
-
-
-def checksum(table: Table) -> tuple[int, int]:
-    """Return the number of rows, and a sum over hashes of whole rows: equal tables give equal sums."""
-    import duckdb
-
-    names = ", ".join(sorted(f'"{field.name}"' for field in table.schema().fields))
-    with duckdb.connect(":memory:") as connection:
-        connection.register("rows_of", table.scan().to_arrow_batch_reader())
-        row = connection.execute(f"SELECT count(*), sum(hash({names})::HUGEINT) FROM rows_of").fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1])
-
-
 class BatchesConfig(BaseModel, extra="forbid"):
     """A Parquet file, and how often it is read."""
 
@@ -234,6 +208,42 @@ def load_batches(file: Path, lake: Path, times: int = 1, **options: Any) -> RunR
     if not result.success:
         raise RuntimeError(f"The load failed: {result.sources}")
     return result
+
+
+class ManyTypes:
+    """A plugin that brings many source types.
+
+    Arguments:
+        count: of them.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    @hookimpl
+    def floe_ingest_source_types(self) -> list[SourceType]:
+        """Declare them."""
+        return [SourceType(f"made_{n}", BatchesConfig, "Record batches") for n in range(self._count)]
+
+    @hookimpl
+    def floe_ingest_build_source(self, request: SourceRequest) -> Any:
+        """Build none: they are found, never run.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(request.source_type)
+
+
+def load_tables(database: Path, lake: Path) -> RunResult:
+    """Load all tables of a SQLite database."""
+    source = {
+        "name": "tables",
+        "source_type": "sql_database",
+        "source_config": {"url": f"sqlite:///{database}", "tables": ["t*"]},
+        "destination_table": "bronze.{resource}",
+    }
+    return load_ours(parse_config({"catalog_config": catalog_properties(lake), "sources": [source]}))
 
 
 class RowsConfig(BaseModel, extra="forbid"):
@@ -310,16 +320,6 @@ class SmallLoads:
         return result
 
 
-def peak_megabytes() -> float:
-    """Return the most memory that this process ever held.
-
-    Not ``ru_maxrss``: that of a new process starts with what its parent held when it forked.
-    """
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) / 1024
-
-
 def _import_alone() -> None:
     """Import what every one of the loads imports."""
     import dlt  # noqa: F401
@@ -328,20 +328,26 @@ def _import_alone() -> None:
 
 
 def main(words: list[str]) -> None:
-    """Do one workload in this process; print seconds and peak memory as JSON."""
+    """Do one workload in this process; print its seconds as JSON, imports not counted."""
     kind, file, lake = words[0], Path(words[1]), Path(words[2])
-    times, options = int(words[3]) if words[3:] else 1, json.loads(words[4]) if words[4:] else {}
+    options: dict[str, Any] = json.loads(words[3]) if words[3:] else {}
     kinds: Mapping[str, Callable[[], object]] = {
         "imports": _import_alone,
         "limit": lambda: load_limit(file, open_lake(lake)),
         "ours": lambda: load_ours(files_config(file, lake)),
-        "batches": lambda: load_batches(file, lake, times, **options),
-        "dlt": lambda: load_dlt(file, lake),
+        "batches": lambda: load_batches(file, lake, **options),
         "listing": lambda: list_new_files(file),
+        "text limit": lambda: load_text_limit(file, open_lake(lake)),
+        "tables": lambda: load_tables(file, lake),
+        "small": lambda: SmallLoads(lake).load(),
+        "merge": lambda: merging.merge_file(lake, file, **options),
+        "bare merge": lambda: merging.merge_bare(open_lake(lake), file),
+        "pyiceberg upsert": lambda: merging.upsert(open_lake(lake), file),
+        "database limit": lambda: drivers.load_limit(words[1], open_lake(lake)),
     }
     lake.mkdir(parents=True, exist_ok=True)
     seconds = timed(kinds[kind])
-    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak_megabytes()}) + "\n")
+    sys.stdout.write(json.dumps({"seconds": seconds}) + "\n")
 
 
 if __name__ == "__main__":

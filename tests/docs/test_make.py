@@ -78,6 +78,7 @@ def test_make_alone_is_help() -> None:
         "lint",
         "format",
         "bench",
+        "bench-check",
         "docs",
         "docs-test",
         "clean",
