@@ -18,11 +18,13 @@ SERVED_CONTRACT := $(addprefix tests/contract/destination/test_,loads.py merges.
 # The tests are spread over the cores; `make WORKERS=0 test` runs them in one process, as a debugger needs it.
 WORKERS ?= auto
 SPREAD := -n $(WORKERS) --dist loadscope
-# `make bench BENCH_SCALE=small` sees in minutes that each benchmark works; its report goes into build/.
+# `make bench BENCH_SCALE=small` sees in minutes that each benchmark works. Its report, and that of a part which ARGS
+# picks, goes into build/.
 BENCH_SCALE ?= full
 BENCH := BENCH_SCALE=$(BENCH_SCALE) $(BIN)/python -m pytest --benchmark-only --timeout=1800
-BENCH_REPORT := $(if $(filter full,$(BENCH_SCALE)),--readme README.md,\
-	--into build/bench-report --scale $(BENCH_SCALE) --command 'make bench BENCH_SCALE=$(BENCH_SCALE)')
+BENCH_COMMAND := make bench$(if $(filter full,$(BENCH_SCALE)),, BENCH_SCALE=$(BENCH_SCALE))$(if $(ARGS), ARGS=...)
+BENCH_REPORT := --command '$(BENCH_COMMAND)' --scale $(BENCH_SCALE) \
+	$(if $(filter make-bench,$(subst $() ,-,$(BENCH_COMMAND))),--readme README.md,--into build/bench-report)
 # `make unit ARGS="-k partition -x"` reaches pytest.
 ARGS ?=
 
@@ -82,8 +84,8 @@ lint: $(VENV)/.installed-dev ## Check style, format, types, security and import 
 bench: $(VENV)/.installed-dev ## Run the benchmarks beside other tools, and write benchmarks/report and the README's figures
 	@mkdir -p build
 	@PYTHONPATH=scripts $(BIN)/python -m bench peers
-	$(BENCH) benchmarks/ --benchmark-json=build/bench.json $(ARGS)
-	PYTHONPATH=scripts $(BIN)/python -m bench report build/bench.json $(BENCH_REPORT)
+	@failed=; $(BENCH) benchmarks/ --benchmark-json=build/bench.json $(ARGS) || failed=--failed; \
+	PYTHONPATH=scripts $(BIN)/python -m bench report build/bench.json $$failed $(BENCH_REPORT) && test -z "$$failed"
 
 .PHONY: bench-check
 bench-check: $(VENV)/.installed-dev ## Run some benchmarks, and compare their ratios with the committed report

@@ -29,14 +29,15 @@ def peers_command() -> None:
         click.echo(f"{name} will be missing: {why}", err=True)
 
 
-def _report(run: Path, command: str, scale: str) -> Report:
+def _report(run: Path, command: str, scale: str, *, complete: bool = True) -> Report:
     versions = {
         pin.split("==")[0].split("[")[0]: pin.split("==")[1]
         for name, pins in peers.PINS.items()
         for pin in pins
         if "==" in pin and pin.split("==")[0].split("[")[0] == name
     }
-    return report_of(json.loads(run.read_text(encoding="utf-8")), command, scale, versions)
+    document = json.loads(run.read_text(encoding="utf-8"))
+    return report_of(document, command, scale, versions, complete=complete)
 
 
 @main.command()
@@ -45,9 +46,10 @@ def _report(run: Path, command: str, scale: str) -> Report:
 @click.option("--command", default="make bench", help="By which the run was made.")
 @click.option("--scale", default="full", help="Of the run.")
 @click.option("--readme", "page", type=_FILE, default=None, help="The page whose figures are replaced.")
-def report(run: Path, into: Path, command: str, scale: str, page: Path | None) -> None:
+@click.option("--failed", is_flag=True, help="Some benchmarks failed.")
+def report(run: Path, into: Path, command: str, scale: str, page: Path | None, *, failed: bool) -> None:
     """Write report.md, results.json and plots of RUN, a JSON of pytest-benchmark."""
-    made = _report(run, command, scale)
+    made = _report(run, command, scale, complete=not failed)
     into.mkdir(parents=True, exist_ok=True)
     for old in into.glob("*.svg"):
         old.unlink()

@@ -19,7 +19,14 @@ _WARNING = (
 )
 
 
-def report_of(document: Mapping[str, Any], command: str, scale: str, versions: Mapping[str, str]) -> Report:
+def report_of(
+    document: Mapping[str, Any],
+    command: str,
+    scale: str,
+    versions: Mapping[str, str],
+    *,
+    complete: bool = True,
+) -> Report:
     """Make a report of a JSON of pytest-benchmark.
 
     Arguments:
@@ -27,9 +34,10 @@ def report_of(document: Mapping[str, Any], command: str, scale: str, versions: M
         command: by which it was made.
         scale: of the run.
         versions: of other tools that were run, beside those of this environment.
+        complete: whether no benchmark failed.
 
     Raises:
-        ValueError: a benchmark kept no result, or was done at another scale.
+        ValueError: a benchmark was done at another scale, or two have one title.
     """
     results = results_of(document)
     if other := {result.scale for result in results} - {scale}:
@@ -41,6 +49,7 @@ def report_of(document: Mapping[str, Any], command: str, scale: str, versions: M
         taken=str(document["datetime"])[:10],
         commit=str(commit.get("id") or "unknown")[:12] + ("+" if commit.get("dirty") else ""),
         machine=_machine(document["machine_info"], versions),
+        complete=complete,
         results=results,
     )
 
@@ -85,6 +94,8 @@ def _head(report: Report) -> list[str]:
     machine = report.machine
     versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions.items()))
     warning = [] if report.scale == "full" else [_WARNING.format(scale=report.scale)]
+    if not report.complete:
+        warning.append("> **Some benchmarks failed in this run, so their results may be missing.**")
     return [
         *warning,
         f"Made by `{report.command}` on {report.taken}, of commit `{report.commit}`.",

@@ -266,6 +266,7 @@ class Report(_Frozen):
         scale: ``full``, or a smaller one, whose figures say little.
         taken: the day, as ISO date.
         commit: of the project, with ``+`` where files had been changed.
+        complete: whether no benchmark failed, be it for what it measured or otherwise.
     """
 
     command: str
@@ -273,6 +274,7 @@ class Report(_Frozen):
     taken: str
     commit: str
     machine: Machine
+    complete: bool = True
     results: tuple[Result, ...]
 
     @property
@@ -287,15 +289,15 @@ class Report(_Frozen):
 
 
 def results_of(document: Mapping[str, Any]) -> tuple[Comparison | Growth, ...]:
-    """Return the results in a JSON of pytest-benchmark.
+    """Return the results in a JSON of pytest-benchmark. A benchmark that failed early has none.
 
     Raises:
-        ValueError: a benchmark kept none, or two have one title.
+        ValueError: two have one title.
     """
     found: dict[str, Comparison | Growth] = {}
     for benchmark in document["benchmarks"]:
         if KEY not in benchmark["extra_info"]:
-            raise ValueError(f"{benchmark['fullname']} kept no result")
+            continue
         result = _RESULT.validate_python(benchmark["extra_info"][KEY])
         if result.title in found:
             raise ValueError(f"Two benchmarks are called {result.title!r}")

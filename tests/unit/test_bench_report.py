@@ -69,11 +69,12 @@ class TestResults:
         document = json.loads(json.dumps(run_document(*given)))
         assert results_of(document) == given
 
-    def test_a_benchmark_without_a_result_is_an_error_and_so_are_two_of_one_title(self) -> None:
+    def test_a_benchmark_that_failed_early_has_no_result(self) -> None:
         document = run_document(comparison())
         document["benchmarks"].append({"fullname": "benchmarks/test_bare", "extra_info": {}})
-        with pytest.raises(ValueError, match=r"benchmarks/test_bare kept no result"):
-            results_of(document)
+        assert results_of(document) == (comparison(),)
+
+    def test_two_of_one_title_are_an_error(self) -> None:
         with pytest.raises(ValueError, match=r"Two benchmarks are called 'Parquet'"):
             results_of(run_document(comparison(), comparison()))
 
@@ -140,6 +141,11 @@ class TestReport:
         text = markdown(made(comparison(scale="small"), scale="small"), {})
         assert "say nothing about speed" in text.splitlines()[2]
         assert "say nothing about speed" not in markdown(made(comparison()), {})
+
+    def test_a_run_in_which_benchmarks_failed_is_told(self) -> None:
+        report = report_of(run_document(comparison()), "make bench", "full", {}, complete=False)
+        assert "Some benchmarks failed in this run" in markdown(report, {})
+        assert "Some benchmarks failed" not in markdown(made(comparison()), {})
 
     def test_results_of_another_scale_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"scale \['small'\] among those of scale 'full'"):
