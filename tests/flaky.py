@@ -10,6 +10,8 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ServiceUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import CommitTableResponse, Table
 
@@ -27,10 +29,12 @@ class Flaky(_Base):
     - ``busy``: the commit is done, and the gateway says 503.
     - ``conflict``: the commit is refused.
     - ``repeated``: the commit is done; a gateway repeats it, and tells the conflict of the second time.
+    - ``overtaken``: the commit is done, its answer is lost, and ``meanwhile`` is over before anybody looks.
     """
 
     faults: ClassVar[deque[str]] = deque()
     commits: ClassVar[list[str]] = []
+    meanwhile: ClassVar[Callable[[], None]]
 
     def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:
         name = table.name()[-1]
@@ -44,6 +48,9 @@ class Flaky(_Base):
             raise CommitStateUnknownException("504")
         response = super().commit_table(table, requirements, updates)
         if fault == "lost":
+            raise CommitStateUnknownException("504")
+        if fault == "overtaken":
+            Flaky.meanwhile()
             raise CommitStateUnknownException("504")
         if fault == "repeated":
             raise CommitFailedException("409")

@@ -69,6 +69,18 @@ class Lake:
         """Return how many snapshots a table has had."""
         return len(self.table(name).snapshots())
 
+    def expire(self, namespace: str = "bronze") -> None:
+        """Expire every snapshot but the newest of each table, unless no other is shown anyway."""
+        if not self.shows_history:
+            return
+        for identifier in self.catalog().list_tables(namespace):
+            table = self.catalog().load_table(identifier)
+            old = {snapshot.snapshot_id for snapshot in table.snapshots()} - {
+                table.metadata.current_snapshot_id
+            }
+            if old:
+                table.maintenance.expire_snapshots().by_ids(sorted(old)).commit()
+
     def shown(self, made: list[Any]) -> list[Any]:
         """Return what ``load_table`` shows of snapshots, given one item for each that was made."""
         return made if self.shows_history else made[-1:]

@@ -207,7 +207,7 @@ class ChainLoad:
             if self._mode == "version":
                 return "there"
             if self._mode == "append":
-                return "there" if only_appended_since(table, found.snapshot_id) else "stale"
+                return "there" if only_appended_since(table, found) else "stale"
             return "there" if found.root_snapshot == planned_on else "stale"
 
         appends = self._mode == "append"

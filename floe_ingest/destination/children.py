@@ -8,13 +8,7 @@ from floe_ingest.destination.catalogs import find_table
 from floe_ingest.destination.commit import TableCommit, TableLoad, TablePlan
 from floe_ingest.destination.ledger import find_load
 from floe_ingest.destination.merging import all_ids, without_parent
-from floe_ingest.destination.orphans import (
-    ChildLoad,
-    Unfinished,
-    files_of_loads,
-    files_since,
-    unfinished_loads,
-)
+from floe_ingest.destination.orphans import Unfinished, files_of_loads, files_since, unfinished_loads
 from floe_ingest.destination.rules import columns_with, row_id
 
 if TYPE_CHECKING:
@@ -24,7 +18,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from floe_ingest.destination.client import IcebergClient
-    from floe_ingest.destination.ledger import LoadMark
+    from floe_ingest.destination.ledger import LoadMark, RecordedLoad
     from floe_ingest.destination.write import WriteTask, WrittenData
 
 
@@ -89,21 +83,11 @@ class ChildTables:
             if of_run:
                 self._remove(root, name, of_run, loads.on_their_way, by_file=by_file)
 
-    def _own(self, name: str) -> list[ChildLoad]:
+    def _own(self, name: str) -> list[RecordedLoad]:
         found = find_load(self._tables[name], self._mark, by_run=False)
-        snapshot = (
-            self._tables[name].snapshot_by_id(found.snapshot_id) if found and found.snapshot_id else None
-        )
-        if snapshot is None:
-            return []
-        mark = self._mark
-        return [
-            ChildLoad(
-                mark.load_id, mark.run_id, mark.pipeline, snapshot.sequence_number or 0, snapshot.timestamp_ms
-            )
-        ]
+        return [found] if found is not None else []
 
-    def _is_in(self, root: Table | None, load: ChildLoad) -> bool:
+    def _is_in(self, root: Table | None, load: RecordedLoad) -> bool:
         if root is None:
             return False
         found = find_load(root, self._mark)
@@ -113,8 +97,8 @@ class ChildTables:
         self,
         root: Table | None,
         name: str,
-        gone: Sequence[ChildLoad],
-        waiting: Sequence[ChildLoad],
+        gone: Sequence[RecordedLoad],
+        waiting: Sequence[RecordedLoad],
         *,
         by_file: bool,
     ) -> None:

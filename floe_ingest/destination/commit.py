@@ -10,7 +10,14 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from floe_ingest.destination.catalogs import find_table, stage_table
 from floe_ingest.destination.evolution import TableContract
 from floe_ingest.destination.layout import add_columns, check_names
-from floe_ingest.destination.ledger import VERSION, LoadMark, find_load, snapshot_key, was_committed
+from floe_ingest.destination.ledger import (
+    VERSION,
+    LoadMark,
+    find_load,
+    is_forgotten,
+    snapshot_key,
+    was_committed,
+)
 from floe_ingest.destination.spec import FORMAT_VERSION, WRITABLE_VERSIONS, Layout
 from floe_ingest.destination.staged import StagedTransaction
 from floe_ingest.destination.variants import Resolved, resolve
@@ -154,7 +161,7 @@ class TableCommit:
         """Commit, or find that the table already holds this load.
 
         Raises:
-            CommitConflictError: the table changed under every attempt.
+            CommitConflictError: the table changed under every attempt, or has forgotten such old loads.
             RootMovedError: the table is not what its children were planned against.
             SchemaError: the load does not fit the table. Nothing was written.
             StorageError: a disk is full, or a folder cannot be written.
@@ -203,6 +210,7 @@ class TableCommit:
         if table is not None and self._load.holds(table):
             self._discard()
             return
+        self._check_known(table)
         if self._load.planned_on is not None and snapshot_key(table) != self._load.planned_on:
             raise RootMovedError(f"Table {self._load.name} changed while its nested tables were loaded")
         if table is None and not self._load.has_files and not self._load.creates_table:
@@ -230,6 +238,20 @@ class TableCommit:
         self._written = None
         for change in self._changes:
             self._events.info("table layout changed", table=self._load.name, change=change)
+
+    def _check_known(self, table: Table | None) -> None:
+        """Refuse a load of which nobody can tell any more whether the table holds it."""
+        mark = self._load.mark
+        if mark is None or table is None:
+            return
+        # dlt's load ids are the seconds at which a load began.
+        if is_forgotten(table.metadata, mark.pipeline, float(mark.load_id) * 1000):
+            raise CommitConflictError(
+                f"Table {self._load.name} may hold load {mark.load_id} of pipeline {mark.pipeline} already: "
+                f"more loads came after it than the table keeps on record, and the snapshots of that time "
+                f"are gone. Compare the table with the source, drop the package that is left in the working "
+                f"folder (dlt pipeline {mark.pipeline} drop-pending-packages), and run again."
+            )
 
     def _tell(self, traced: Traced, snapshot_id: int | None, changes: str) -> None:
         """Tell what was committed, and how the table's columns changed."""
@@ -317,7 +339,9 @@ class TableCommit:
                     producer.append_data_file(data_file)
             snapshot_id = producer.snapshot_id
         if load.mark is not None and (snapshot_id is not None or table is None):
-            transaction.set_properties(load.mark.properties(transaction.table_metadata, snapshot_id))
+            before = table.metadata if table is not None else None
+            properties = load.mark.properties(before, transaction.table_metadata, snapshot_id)
+            transaction.set_properties(properties)
         return snapshot_id
 
     def _write_once(self, transaction: Transaction, table: Table | None) -> WrittenData:

@@ -1,20 +1,21 @@
 """The ledger of loads is the table: marks in its snapshots, and a record in its properties.
 
 A snapshot's summary says which load made it. A property, set in the same commit, says the same of the
-newest load of each pipeline, since summaries go with ``expire_snapshots`` and some catalogs show only
+recent loads of each pipeline, since summaries go with ``expire_snapshots`` and some catalogs show only
 the newest snapshot. The state of the resources that feed the table rides along in both.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from floe_ingest_hookspecs import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
@@ -30,6 +31,12 @@ ROOT_SNAPSHOT = "floe-ingest.root-snapshot-id"
 
 _STATE_IN_SUMMARY = 600
 """Characters. Snapshot summaries are kept for each snapshot, so only a small state goes there."""
+
+_KEPT = 50
+_KEPT_YOUNG = 1000
+_YOUNG_SECONDS = 2 * 3600
+"""How many loads of a pipeline a table's property tells of: the newest 50, and of those that are younger than
+two hours up to 1,000. A load of a chain counts as dead after one hour, so that each is looked at in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,40 +78,132 @@ class LoadMark:
             keys[ROOT_SNAPSHOT] = self.root_snapshot
         return keys
 
-    def properties(self, metadata: TableMetadata, snapshot_id: int | None) -> dict[str, str]:
-        """Return the table property that records this load; an unchanged state is carried over."""
-        known = read_record(metadata, self.pipeline)
-        state = self.state if self.state is not None else (known or {}).get("state")
+    def properties(
+        self, before: TableMetadata | None, after: TableMetadata, snapshot_id: int | None
+    ) -> dict[str, str]:
+        """Return the table properties that record this load.
+
+        An unchanged state is carried over. Loads that were rolled back leave the record: with a new snapshot
+        on top, and the older ones expired, nothing would tell that they were.
+
+        Arguments:
+            before: the table as it is; None for a new one.
+            after: the table with the load's snapshot in it.
+            snapshot_id: of the load's snapshot; None for a new table without rows.
+        """
+        records = _without_rolled_back(before) if before is not None else {}
+        known = records.get(self.pipeline) or (read_record(before, self.pipeline) if before else None) or {}
+        kept, forgotten_to = _kept([self._recorded(after, snapshot_id), *_recent(known, self.pipeline)])
         record: dict[str, Any] = {
             "load-id": self.load_id,
-            "run-id": self.run_id,
             "snapshot-id": snapshot_id,
-            "sequence-number": metadata.next_sequence_number(),
-            "state": state,
+            "sequence-number": _last_number(after),
+            "state": self.state if self.state is not None else known.get("state"),
+            "recent": [load.packed() for load in kept],
+            "forgotten-to": max(forgotten_to, known.get("forgotten-to", 0)),
         }
-        if self.root_snapshot is not None:
-            record["root-snapshot-id"] = self.root_snapshot
         if self.settled_to is not None:
             record["children-settled-to"] = self.settled_to
-        return record_property(self.pipeline, record)
+        changed = {**records, self.pipeline: record}
+        return {_record_key(pipeline): json.dumps(record) for pipeline, record in changed.items()}
+
+    def _recorded(self, metadata: TableMetadata, snapshot_id: int | None) -> RecordedLoad:
+        snapshot = metadata.snapshot_by_id(snapshot_id) if snapshot_id is not None else None
+        if snapshot is not None and (load := RecordedLoad.of(snapshot)) is not None:
+            return load
+        return RecordedLoad(
+            self.load_id,
+            self.run_id,
+            self.pipeline,
+            snapshot_id=None,
+            sequence_number=_last_number(metadata),
+            timestamp_ms=int(time.time() * 1000),
+            rows=0,
+            bytes=0,
+            root_snapshot=self.root_snapshot,
+            appended=True,
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class FoundLoad:
-    """A load that a table already holds.
+class RecordedLoad:
+    """A load that a table holds, as a snapshot of it tells or its property.
 
     Arguments:
-        snapshot_id: of the load's snapshot.
-        rows, bytes: that it put in; 0 where its snapshot is expired.
-        load_id: its load id; another one than was looked for where it was found by its run.
+        load_id, run_id, pipeline: of the load.
+        snapshot_id: of the load's snapshot; None where it made a table without rows.
+        sequence_number, timestamp_ms: of that snapshot.
+        rows, bytes: that it put in.
         root_snapshot: see ``LoadMark``.
+        appended: whether its snapshot only added files.
     """
 
+    load_id: str
+    run_id: str | None
+    pipeline: str
     snapshot_id: int | None
+    sequence_number: int
+    timestamp_ms: int
     rows: int
     bytes: int
-    load_id: str
-    root_snapshot: str | None = None
+    root_snapshot: str | None
+    appended: bool
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> RecordedLoad | None:
+        """Return the load that made a snapshot; None where it was none of ours."""
+        from pyiceberg.table.snapshots import Operation
+
+        if snapshot.summary is None or LOAD_ID not in snapshot.summary.additional_properties:
+            return None
+        summary = snapshot.summary.additional_properties
+        return cls(
+            summary[LOAD_ID],
+            summary.get(RUN_ID),
+            summary[PIPELINE],
+            snapshot.snapshot_id,
+            snapshot.sequence_number or 0,
+            snapshot.timestamp_ms,
+            int(summary.get(ROWS, summary.get("added-records", 0))),
+            int(summary.get("added-files-size", 0)),
+            summary.get(ROOT_SNAPSHOT),
+            snapshot.summary.operation == Operation.APPEND,
+        )
+
+    def packed(self) -> list[Any]:
+        """Return it as JSON that is short: its values in their order, but for the pipeline."""
+        return [
+            self.load_id,
+            self.run_id,
+            self.snapshot_id,
+            self.sequence_number,
+            self.timestamp_ms,
+            self.rows,
+            self.bytes,
+            self.root_snapshot,
+            int(self.appended),
+        ]
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Any], pipeline: str) -> RecordedLoad:
+        """Return what ``packed`` gave."""
+        load_id, run_id, snapshot_id, number, timestamp_ms, rows, size, root_snapshot, appended = packed
+        return cls(
+            load_id,
+            run_id,
+            pipeline,
+            snapshot_id,
+            number,
+            timestamp_ms,
+            rows,
+            size,
+            root_snapshot,
+            bool(appended),
+        )
+
+    def is_of_run(self, mark: LoadMark) -> bool:
+        """Return whether it is a try of the run that ``mark`` names."""
+        return mark.run_id is not None and self.run_id == mark.run_id and self.pipeline == mark.pipeline
 
 
 def _record_key(pipeline: str) -> str:
@@ -123,16 +222,14 @@ def record_property(pipeline: str, record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_record(metadata: TableMetadata, pipeline: str) -> dict[str, Any] | None:
-    """Return what the table's property says of the newest load of a pipeline."""
+    """Return what the table's property says of the newest loads of a pipeline."""
     text = metadata.properties.get(_record_key(pipeline))
     return json.loads(text) if text else None
 
 
 def children_settled_to(metadata: TableMetadata) -> int:
     """Return up to which instant (milliseconds) child rows without a root row were looked after."""
-    prefix = _record_key("")
-    records = [json.loads(text) for key, text in metadata.properties.items() if key.startswith(prefix)]
-    return max((record.get("children-settled-to", 0) for record in records), default=0)
+    return max((record.get("children-settled-to", 0) for record in _records(metadata).values()), default=0)
 
 
 def ancestry(metadata: TableMetadata) -> Iterator[Snapshot]:
@@ -145,7 +242,24 @@ def ancestry(metadata: TableMetadata) -> Iterator[Snapshot]:
         snapshot = by_id.get(parent) if parent is not None else None
 
 
-def find_load(table: Table, mark: LoadMark, *, by_run: bool = True) -> FoundLoad | None:
+def loads_of(metadata: TableMetadata) -> list[RecordedLoad]:
+    """Return the loads that a table holds, newest first, as far as its snapshots and its properties tell.
+
+    A load that was rolled back is not among them. A load of a child table may have made several snapshots.
+    """
+    chain = list(ancestry(metadata))
+    found = {load.snapshot_id: load for snapshot in chain if (load := RecordedLoad.of(snapshot)) is not None}
+    recorded = [
+        load
+        for pipeline, record in _records(metadata).items()
+        for load in _recent(record, pipeline)
+        if load.snapshot_id not in found and _counts(metadata, chain, load.snapshot_id, load.sequence_number)
+    ]
+    loads = [*found.values(), *recorded]
+    return sorted(loads, key=lambda load: (load.sequence_number, load.timestamp_ms), reverse=True)
+
+
+def find_load(table: Table, mark: LoadMark, *, by_run: bool = True) -> RecordedLoad | None:
     """Return the load of this mark if the table holds it: by load id, or by run id and pipeline.
 
     A load that was rolled back does not count.
@@ -156,56 +270,119 @@ def find_load(table: Table, mark: LoadMark, *, by_run: bool = True) -> FoundLoad
         by_run: whether a snapshot of the same run counts too. False for child tables, whose rows
             belong to the root rows of one load and to no other.
     """
-    metadata = table.metadata
-    for snapshot in ancestry(metadata):
-        summary = snapshot.summary.additional_properties if snapshot.summary else {}
-        if _is_same(mark, summary.get(LOAD_ID), summary.get(RUN_ID), summary.get(PIPELINE), by_run=by_run):
-            return FoundLoad(
-                snapshot.snapshot_id,
-                int(summary.get(ROWS, summary.get("added-records", 0))),
-                int(summary.get("added-files-size", 0)),
-                summary[LOAD_ID],
-                summary.get(ROOT_SNAPSHOT),
-            )
-    record = read_record(metadata, mark.pipeline)
-    if (
-        record
-        and _is_same(mark, record["load-id"], record["run-id"], mark.pipeline, by_run=by_run)
-        and record_is_current(metadata, record)
-    ):
-        return FoundLoad(record["snapshot-id"], 0, 0, record["load-id"], record.get("root-snapshot-id"))
+    for load in loads_of(table.metadata):
+        if load.load_id == mark.load_id or (by_run and load.is_of_run(mark)):
+            return load
     return None
 
 
 def was_committed(table: Table, mark: LoadMark) -> bool:
     """Return whether any snapshot of a table, rolled back or not, is of this load."""
-    record = read_record(table.metadata, mark.pipeline)
-    if record is not None and record["load-id"] == mark.load_id:
+    record = read_record(table.metadata, mark.pipeline) or {}
+    if record.get("load-id") == mark.load_id:
         return True
-    summaries = [snapshot.summary.additional_properties for snapshot in table.snapshots() if snapshot.summary]
-    return any(summary.get(LOAD_ID) == mark.load_id for summary in summaries)
+    loads = [RecordedLoad.of(snapshot) for snapshot in table.snapshots()]
+    loads += _recent(record, mark.pipeline)
+    return any(load is not None and load.load_id == mark.load_id for load in loads)
+
+
+def is_forgotten(metadata: TableMetadata, pipeline: str, instant_ms: float) -> bool:
+    """Return whether a table may have held a load of a pipeline at an instant, and tell of it no more.
+
+    Arguments:
+        metadata: of the table.
+        pipeline: the pipeline's name.
+        instant_ms: an instant not after the load's commit, in milliseconds.
+    """
+    record = read_record(metadata, pipeline)
+    if record is None or record.get("forgotten-to", 0) < instant_ms:
+        return False
+    oldest = None
+    for oldest in ancestry(metadata):
+        if oldest.timestamp_ms <= instant_ms:
+            return False
+    # Some catalogs show only the newest snapshot, and without a parent: the sequence number tells.
+    first = 0 if metadata.format_version == 1 else 1
+    return (
+        oldest is None or oldest.parent_snapshot_id is not None or (oldest.sequence_number or first) > first
+    )
 
 
 def record_is_current(metadata: TableMetadata, record: Mapping[str, Any]) -> bool:
-    """Return whether the snapshot of a record still counts, that is, was not rolled back.
+    """Return whether the snapshot of a record still counts, that is, was not rolled back."""
+    if record.get("rolled-back"):
+        return False
+    return _counts(metadata, list(ancestry(metadata)), record["snapshot-id"], record["sequence-number"])
 
-    Where its snapshot is known, the ancestry decides. Where it is not (expired, or the catalog shows
-    only the newest), a rolled-back table shows by a current sequence number below the record's.
+
+def _counts(
+    metadata: TableMetadata, chain: Sequence[Snapshot], snapshot_id: int | None, sequence_number: int
+) -> bool:
+    """Return whether a snapshot is in the current one's ancestry, also where its own metadata is gone.
+
+    Arguments:
+        metadata: of the table.
+        chain: its ``ancestry``.
+        snapshot_id, sequence_number: of the snapshot; None where a load made a table without rows.
     """
-    snapshot_id = record["snapshot-id"]
     if snapshot_id is None:
         return True
-    if any(snapshot.snapshot_id == snapshot_id for snapshot in metadata.snapshots):
-        return any(snapshot.snapshot_id == snapshot_id for snapshot in ancestry(metadata))
-    current = metadata.current_snapshot()
-    if current is None:
+    if not chain:
         return False
-    return (current.sequence_number or 0) >= int(record["sequence-number"])
-
-
-def _is_same(
-    mark: LoadMark, load_id: str | None, run_id: str | None, pipeline: str | None, *, by_run: bool
-) -> bool:
-    if load_id == mark.load_id:
+    if any(snapshot.snapshot_id == snapshot_id for snapshot in chain):
         return True
-    return by_run and mark.run_id is not None and run_id == mark.run_id and pipeline == mark.pipeline
+    oldest = chain[-1]
+    is_known = metadata.snapshot_by_id(snapshot_id) is not None
+    if metadata.format_version == 1:  # has no sequence numbers
+        return not is_known
+    first = oldest.sequence_number or 0
+    if first <= sequence_number:
+        return False  # the ancestry is known from before it on, and it is not in it
+    # The ancestry is cut off, since older snapshots are expired. Where this one is not, a tag may have kept
+    # it, or it was rolled back: then nothing is missing between it and what was put in its place.
+    numbers = {snapshot.sequence_number for snapshot in metadata.snapshots}
+    return not is_known or any(number not in numbers for number in range(sequence_number + 1, first))
+
+
+def _last_number(metadata: TableMetadata) -> int:
+    """Return the newest snapshot's sequence number; 0 in format version 1, which has none."""
+    return 0 if metadata.format_version == 1 else metadata.last_sequence_number
+
+
+def _records(metadata: TableMetadata) -> dict[str, dict[str, Any]]:
+    prefix = _record_key("")
+    return {
+        key.removeprefix(prefix): json.loads(text)
+        for key, text in metadata.properties.items()
+        if key.startswith(prefix)
+    }
+
+
+def _recent(record: Mapping[str, Any], pipeline: str) -> list[RecordedLoad]:
+    return [RecordedLoad.unpack(packed, pipeline) for packed in record.get("recent", ())]
+
+
+def _kept(loads: Sequence[RecordedLoad]) -> tuple[list[RecordedLoad], int]:
+    """Return which loads of a pipeline, newest first, stay on record, and the instant of the last to go."""
+    young = (time.time() - _YOUNG_SECONDS) * 1000
+    kept: list[RecordedLoad] = []
+    forgotten_to = 0
+    for number, load in enumerate(loads):
+        if number < _KEPT or (number < _KEPT_YOUNG and load.timestamp_ms > young):
+            kept.append(load)
+        else:
+            forgotten_to = max(forgotten_to, load.timestamp_ms)
+    return kept, forgotten_to
+
+
+def _without_rolled_back(metadata: TableMetadata) -> dict[str, dict[str, Any]]:
+    """Return the records that name a rolled-back load, changed so that they do no more, by pipeline."""
+    chain = list(ancestry(metadata))
+    changed = {}
+    for pipeline, record in _records(metadata).items():
+        recent = _recent(record, pipeline)
+        left = [load for load in recent if _counts(metadata, chain, load.snapshot_id, load.sequence_number)]
+        gone = {} if record_is_current(metadata, record) else {"rolled-back": True}
+        if len(left) < len(recent) or (gone and "rolled-back" not in record):
+            changed[pipeline] = {**record, **gone, "recent": [load.packed() for load in left]}
+    return changed

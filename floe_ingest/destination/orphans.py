@@ -10,47 +10,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from floe_ingest.destination.ledger import (
-    LOAD_ID,
-    PIPELINE,
-    RUN_ID,
-    ancestry,
-    children_settled_to,
-    read_record,
-)
+from floe_ingest.destination.ledger import ancestry, children_settled_to, is_forgotten, loads_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
-    from pyiceberg.table.metadata import TableMetadata
 
-    from floe_ingest.destination.ledger import LoadMark
+    from floe_ingest.destination.ledger import LoadMark, RecordedLoad
 
 SAFE_AGE_SECONDS = 3600
 """A load of another run that is younger may still be on its way to its root's commit."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChildLoad:
-    """A load that a child table holds, as the snapshot that it made tells of it.
-
-    Arguments:
-        load_id, run_id, pipeline: of the load.
-        sequence_number: of its snapshot.
-        timestamp_ms: of its snapshot.
-    """
-
-    load_id: str
-    run_id: str | None
-    pipeline: str
-    sequence_number: int
-    timestamp_ms: int
-
-    def is_of_run(self, mark: LoadMark) -> bool:
-        """Return whether it is a try of the run that ``mark`` names."""
-        return mark.run_id is not None and self.run_id == mark.run_id and self.pipeline == mark.pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +34,9 @@ class Unfinished:
         on_their_way: others, young enough to be running.
     """
 
-    dead: tuple[ChildLoad, ...] = ()
-    of_run: tuple[ChildLoad, ...] = ()
-    on_their_way: tuple[ChildLoad, ...] = ()
+    dead: tuple[RecordedLoad, ...] = ()
+    of_run: tuple[RecordedLoad, ...] = ()
+    on_their_way: tuple[RecordedLoad, ...] = ()
 
 
 def unfinished_loads(child: Table, root: Table | None, mark: LoadMark) -> Unfinished:
@@ -78,8 +49,10 @@ def unfinished_loads(child: Table, root: Table | None, mark: LoadMark) -> Unfini
     dead, of_run, on_their_way = [], [], []
     settled_to = children_settled_to(root.metadata) if root is not None else 0
     oldest = time.time() * 1000 - SAFE_AGE_SECONDS * 1000
-    for load in _loads(child.metadata, settled_to):
-        if load.load_id == mark.load_id or (root is not None and _reached(load, root)):
+    for load in loads_of(child.metadata):
+        if load.timestamp_ms < settled_to or load.load_id == mark.load_id:
+            continue
+        if root is not None and _reached(load, root):
             continue
         if load.timestamp_ms < oldest:
             dead.append(load)
@@ -97,11 +70,7 @@ def settled_to() -> int:
 
 def files_of_loads(table: Table, load_ids: Collection[str]) -> list[DataFile]:
     """Return the data files that loads added and that are still in the table."""
-    made = {
-        snapshot.snapshot_id
-        for snapshot in ancestry(table.metadata)
-        if snapshot.summary is not None and snapshot.summary.additional_properties.get(LOAD_ID) in load_ids
-    }
+    made = {load.snapshot_id for load in loads_of(table.metadata) if load.load_id in load_ids}
     current = table.current_snapshot()
     if current is None or not made:
         return []
@@ -126,52 +95,27 @@ def files_since(table: Table, sequence_number: int) -> frozenset[str]:
     )
 
 
-def only_appended_since(table: Table, snapshot_id: int | None) -> bool:
-    """Return whether each snapshot after a given one only added files."""
+def only_appended_since(table: Table, load: RecordedLoad) -> bool:
+    """Return whether each snapshot after a load's only added files, as far as is known."""
     from pyiceberg.table.snapshots import Operation
 
+    oldest = None
     for snapshot in ancestry(table.metadata):
-        if snapshot.snapshot_id == snapshot_id:
+        if snapshot.snapshot_id == load.snapshot_id:
             return True
         if snapshot.summary is None or snapshot.summary.operation != Operation.APPEND:
             return False
-    return False
-
-
-def _loads(metadata: TableMetadata, since_ms: int) -> Iterator[ChildLoad]:
-    """Yield the loads whose snapshots are not older than ``since_ms``."""
-    for snapshot in ancestry(metadata):
-        if snapshot.timestamp_ms < since_ms:
-            return
-        summary = snapshot.summary.additional_properties if snapshot.summary else {}
-        if LOAD_ID in summary:
-            yield ChildLoad(
-                summary[LOAD_ID],
-                summary.get(RUN_ID),
-                summary[PIPELINE],
-                snapshot.sequence_number or 0,
-                snapshot.timestamp_ms,
-            )
-
-
-def _reached(load: ChildLoad, root: Table) -> bool:
-    """Return whether a load reached its root, or may have, as far as the root still tells."""
-    record = read_record(root.metadata, load.pipeline)
-    if record is not None and record["load-id"] == load.load_id:
-        return True
-    oldest = None
-    for snapshot in ancestry(root.metadata):
-        if (
-            snapshot.summary is not None
-            and snapshot.summary.additional_properties.get(LOAD_ID) == load.load_id
-        ):
-            return True
         oldest = snapshot
-    # Some catalogs show only the newest snapshot, and without a parent: the sequence number tells.
-    from_the_start = oldest is None or (
-        oldest.parent_snapshot_id is None and (oldest.sequence_number or 0) <= 1
-    )
-    if from_the_start or (oldest is not None and oldest.timestamp_ms <= load.timestamp_ms):
+    if oldest is None or oldest.sequence_number is None or table.metadata.format_version == 1:
         return False
-    # Snapshots as old as this load are gone. A later load of its pipeline is no proof, but nothing is lost.
-    return record is not None and float(record["load-id"]) > float(load.load_id)
+    # The snapshots in between are gone. Each has a number, and the loads on record have to account for it.
+    appended = {found.sequence_number for found in loads_of(table.metadata) if found.appended}
+    return all(number in appended for number in range(load.sequence_number + 1, oldest.sequence_number))
+
+
+def _reached(load: RecordedLoad, root: Table) -> bool:
+    """Return whether a load reached its root, or may have, as far as the root still tells."""
+    if any(found.load_id == load.load_id for found in loads_of(root.metadata)):
+        return True
+    # Whatever it was, nothing is lost.
+    return is_forgotten(root.metadata, load.pipeline, load.timestamp_ms)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from floe_ingest.dataplane.keys import KeyCounts
     from floe_ingest.dataplane.old_files import RowsFrom
     from floe_ingest.destination.facts import SnapshotFacts
-    from floe_ingest.destination.ledger import FoundLoad
+    from floe_ingest.destination.ledger import RecordedLoad
 
 
 class Target:
@@ -146,7 +146,7 @@ class Target:
 
     def find(
         self, table: str, pipeline: str, *, load_ids: Iterable[str], run_id: str | None
-    ) -> FoundLoad | None:
+    ) -> RecordedLoad | None:
         """Return what a load (by id) or a run (by id) committed to a table, or None for nothing."""
         existing = self._load(table)
         if existing is None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import dlt
 import pytest
 from prefork import processes
+from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError
 
 import floe_ingest
 from floe_ingest.destination.commit import TableCommit
@@ -113,7 +115,9 @@ def in_step(lake: Lake) -> list[tuple[int, str]]:
 
 
 @contextmanager
-def another_load_before_the_root(call: Call, *, times: int = 1) -> Iterator[None]:
+def another_load_before_the_root(
+    call: Call, *, times: int = 1, then: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Let another process load, whole, between the commits of the children and of the root."""
     done: list[Call] = []
     real = TableCommit.run
@@ -122,6 +126,7 @@ def another_load_before_the_root(call: Call, *, times: int = 1) -> Iterator[None
         if commit._load.is_root and len(done) < times:
             done.append(call)
             in_processes(load_orders, [call])
+            then()
         real(commit)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -130,16 +135,25 @@ def another_load_before_the_root(call: Call, *, times: int = 1) -> Iterator[None
     assert len(done) == times
 
 
+HISTORY = pytest.mark.parametrize("expired", [False, True], ids=["history", "expired"])
+"""Whether snapshots are expired, all but the newest, in the middle of a load."""
+
+
+def afterwards(lake: Lake, expired: bool) -> Callable[[], None]:
+    return lake.expire if expired else lambda: None
+
+
+@HISTORY
 @pytest.mark.parametrize("first", [True, False], ids=["new table", "known table"])
 @pytest.mark.parametrize("how", ["replace", "upsert", "delete-insert", "insert-only"])
 def test_children_are_planned_anew_when_another_load_was_quicker(
-    lake: Lake, tmp_path: Path, how: str, first: bool
+    lake: Lake, tmp_path: Path, how: str, first: bool, expired: bool
 ) -> None:
     if not first:
         load_orders(lake.properties, str(tmp_path / "w0"), "zero", how, [0, 1, 2])
     quicker = (lake.properties, str(tmp_path / "w1"), "quick", how, [2, 3, 4])
 
-    with another_load_before_the_root(quicker):
+    with another_load_before_the_root(quicker, then=afterwards(lake, expired)):
         load_orders(lake.properties, str(tmp_path / "w2"), "slow", how, [3, 4, 5])
 
     before = {} if first else {0: "zero", 1: "zero", 2: "zero"}
@@ -150,32 +164,39 @@ def test_children_are_planned_anew_when_another_load_was_quicker(
     assert in_step(lake) == sorted(expected.items())
 
 
-def test_appended_children_that_another_load_replaced_come_again(lake: Lake, tmp_path: Path) -> None:
+@HISTORY
+def test_appended_children_that_another_load_replaced_come_again(
+    lake: Lake, tmp_path: Path, expired: bool
+) -> None:
     load_orders(lake.properties, str(tmp_path / "w0"), "zero", "append", [0])
     quicker = (lake.properties, str(tmp_path / "w1"), "quick", "replace", [1])
 
-    with another_load_before_the_root(quicker):
+    with another_load_before_the_root(quicker, then=afterwards(lake, expired)):
         load_orders(lake.properties, str(tmp_path / "w2"), "slow", "append", [2])
 
     assert in_step(lake) == [(1, "quick"), (2, "slow")]
 
 
-def test_appended_children_stay_when_others_append(lake: Lake, tmp_path: Path) -> None:
+@HISTORY
+def test_appended_children_stay_when_others_append(lake: Lake, tmp_path: Path, expired: bool) -> None:
     quicker = (lake.properties, str(tmp_path / "w1"), "quick", "append", [1])
 
-    with another_load_before_the_root(quicker):
+    with another_load_before_the_root(quicker, then=afterwards(lake, expired)):
         load_orders(lake.properties, str(tmp_path / "w2"), "slow", "append", [2])
 
     assert in_step(lake) == [(1, "quick"), (2, "slow")]
     for table in ("orders", "orders__lines", "orders__lines__tags"):
-        assert lake.snapshots(f"bronze.{table}") == 2
+        assert lake.table(f"bronze.{table}").metadata.last_sequence_number == 2
 
 
+@HISTORY
 @pytest.mark.parametrize("how", DISPOSITIONS)
-def test_two_tries_of_one_run_with_nested_tables_write_once(lake: Lake, tmp_path: Path, how: str) -> None:
+def test_two_tries_of_one_run_with_nested_tables_write_once(
+    lake: Lake, tmp_path: Path, how: str, expired: bool
+) -> None:
     quicker = (lake.properties, str(tmp_path / "w1"), "w", how, [1, 2], "monday", "shop")
 
-    with another_load_before_the_root(quicker):
+    with another_load_before_the_root(quicker, then=afterwards(lake, expired)):
         load_orders(lake.properties, str(tmp_path / "w2"), "w", how, [1, 2], "monday", "shop")
 
     assert in_step(lake) == [(1, "w"), (2, "w")]
@@ -191,6 +212,43 @@ def test_many_writers_of_nested_tables_at_once(
         load_orders,
         [(lake.properties, str(tmp_path / f"w{n}"), f"writer{n}", how, [n, 1, 7, 8]) for n in range(3)],
     )
+
+    orders = in_step(lake)
+    if how == "append":
+        assert len(orders) == 2 + 3 * 4
+    else:
+        assert [key for key, _ in orders] == [0, 1, 2, 7, 8]
+
+
+@contextmanager
+def expiring(lake: Lake) -> Iterator[None]:
+    """Expire every snapshot but the newest, again and again."""
+    ended = threading.Event()
+    rounds = 0
+
+    def expire() -> None:
+        nonlocal rounds
+        while not ended.wait(0.2):
+            with suppress(CommitFailedException, NoSuchNamespaceError):  # a load was quicker: next round
+                lake.expire()
+                rounds += 1
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(expire)
+        try:
+            yield
+        finally:
+            ended.set()
+        running.result()
+    assert rounds
+
+
+@pytest.mark.parametrize("how", ["upsert", "insert-only", "append"])
+def test_many_writers_of_nested_tables_while_snapshots_expire(lake: Lake, tmp_path: Path, how: str) -> None:
+    load_orders(lake.properties, str(tmp_path / "w"), "first", how, [0, 1])
+    calls = [(lake.properties, str(tmp_path / f"w{n}"), f"writer{n}", how, [n, 1, 7, 8]) for n in range(3)]
+    with expiring(lake):
+        in_processes(load_orders, calls)
 
     orders = in_step(lake)
     if how == "append":
