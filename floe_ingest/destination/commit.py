@@ -13,6 +13,7 @@ from floe_ingest.destination.layout import add_columns, check_names
 from floe_ingest.destination.ledger import (
     VERSION,
     LoadMark,
+    began_at,
     find_load,
     is_forgotten,
     snapshot_key,
@@ -244,13 +245,12 @@ class TableCommit:
         mark = self._load.mark
         if mark is None or table is None:
             return
-        # dlt's load ids are the seconds at which a load began.
-        if is_forgotten(table.metadata, mark.pipeline, float(mark.load_id) * 1000):
+        if is_forgotten(table.metadata, mark.pipeline, began_at(mark.load_id)):
             raise CommitConflictError(
                 f"Table {self._load.name} may hold load {mark.load_id} of pipeline {mark.pipeline} already: "
                 f"more loads came after it than the table keeps on record, and the snapshots of that time "
-                f"are gone. Compare the table with the source, drop the package that is left in the working "
-                f"folder (dlt pipeline {mark.pipeline} drop-pending-packages), and run again."
+                f"are gone. Compare the table with the source, drop the package that was left in the working "
+                f"folder (dlt pipeline {mark.pipeline} abort-packages), and run again."
             )
 
     def _tell(self, traced: Traced, snapshot_id: int | None, changes: str) -> None:

@@ -7,8 +7,10 @@ the newest snapshot. The state of the resources that feed the table rides along 
 
 from __future__ import annotations
 
+import base64
 import json
 import time
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,8 @@ ROOT_SNAPSHOT = "floe-ingest.root-snapshot-id"
 
 _STATE_IN_SUMMARY = 600
 """Characters. Snapshot summaries are kept for each snapshot, so only a small state goes there."""
+
+_FORMAT = "1:"
 
 _KEPT = 50
 _KEPT_YOUNG = 1000
@@ -99,7 +103,7 @@ class LoadMark:
             "snapshot-id": snapshot_id,
             "sequence-number": _last_number(after),
             "state": self.state if self.state is not None else known.get("state"),
-            "recent": [load.packed() for load in kept],
+            "recent": _pack(kept),
             "forgotten-to": max(forgotten_to, known.get("forgotten-to", 0)),
         }
         if self.settled_to is not None:
@@ -170,14 +174,14 @@ class RecordedLoad:
             snapshot.summary.operation == Operation.APPEND,
         )
 
-    def packed(self) -> list[Any]:
-        """Return it as JSON that is short: its values in their order, but for the pipeline."""
+    def values(self) -> list[Any]:
+        """Return its values in their order, but for the pipeline's name; the time since the load began."""
         return [
             self.load_id,
             self.run_id,
             self.snapshot_id,
             self.sequence_number,
-            self.timestamp_ms,
+            self.timestamp_ms - began_at(self.load_id),
             self.rows,
             self.bytes,
             self.root_snapshot,
@@ -185,16 +189,16 @@ class RecordedLoad:
         ]
 
     @classmethod
-    def unpack(cls, packed: Sequence[Any], pipeline: str) -> RecordedLoad:
-        """Return what ``packed`` gave."""
-        load_id, run_id, snapshot_id, number, timestamp_ms, rows, size, root_snapshot, appended = packed
+    def of_values(cls, values: Sequence[Any], pipeline: str) -> RecordedLoad:
+        """Return the load that has the ``values``."""
+        load_id, run_id, snapshot_id, number, after_ms, rows, size, root_snapshot, appended = values
         return cls(
             load_id,
             run_id,
             pipeline,
             snapshot_id,
             number,
-            timestamp_ms,
+            began_at(load_id) + after_ms,
             rows,
             size,
             root_snapshot,
@@ -204,6 +208,11 @@ class RecordedLoad:
     def is_of_run(self, mark: LoadMark) -> bool:
         """Return whether it is a try of the run that ``mark`` names."""
         return mark.run_id is not None and self.run_id == mark.run_id and self.pipeline == mark.pipeline
+
+
+def began_at(load_id: str) -> int:
+    """Return when a load began, in milliseconds: dlt's load ids are the seconds."""
+    return int(float(load_id) * 1000)
 
 
 def _record_key(pipeline: str) -> str:
@@ -359,7 +368,20 @@ def _records(metadata: TableMetadata) -> dict[str, dict[str, Any]]:
 
 
 def _recent(record: Mapping[str, Any], pipeline: str) -> list[RecordedLoad]:
-    return [RecordedLoad.unpack(packed, pipeline) for packed in record.get("recent", ())]
+    """Return the loads of a record, newest first, from what ``_pack`` gave."""
+    text = record.get("recent")
+    if not text:
+        return []
+    packed = base64.b85decode(text.removeprefix(_FORMAT))
+    columns = json.loads(zlib.decompress(packed, wbits=-zlib.MAX_WBITS))
+    return [RecordedLoad.of_values(values, pipeline) for values in zip(*columns, strict=True)]
+
+
+def _pack(loads: Sequence[RecordedLoad]) -> str:
+    """Return loads as text: the format's number, and base85 of deflated JSON with a list for each value."""
+    columns = list(zip(*(load.values() for load in loads), strict=True))
+    document = json.dumps(columns, separators=(",", ":")).encode()
+    return _FORMAT + base64.b85encode(zlib.compress(document, 9, wbits=-zlib.MAX_WBITS)).decode()
 
 
 def _kept(loads: Sequence[RecordedLoad]) -> tuple[list[RecordedLoad], int]:
@@ -384,5 +406,5 @@ def _without_rolled_back(metadata: TableMetadata) -> dict[str, dict[str, Any]]:
         left = [load for load in recent if _counts(metadata, chain, load.snapshot_id, load.sequence_number)]
         gone = {} if record_is_current(metadata, record) else {"rolled-back": True}
         if len(left) < len(recent) or (gone and "rolled-back" not in record):
-            changed[pipeline] = {**record, **gone, "recent": [load.packed() for load in left]}
+            changed[pipeline] = {**record, **gone, "recent": _pack(left)}
     return changed
