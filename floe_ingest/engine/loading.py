@@ -337,7 +337,7 @@ class _Attempt:
                 if self._job.handed.pipeline is None:
                     shutil.rmtree(self._job.folder.pipelines, ignore_errors=True)
                 elif pipeline.has_pending_data:
-                    pipeline.drop_pending_packages()
+                    pipeline.abort_packages()
                 if refused is None:
                     raise
                 raise refused from error

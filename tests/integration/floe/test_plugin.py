@@ -446,6 +446,22 @@ def test_schema_contracts(plugin: DltIngestionPlugin, lake: Lake) -> None:
     assert "note" in lake.table(table).schema().column_names
 
 
+@pytest.mark.parametrize("refused", [{"id": 3, "amount": 30, "note": "new"}, {"id": "three", "amount": 30}])
+def test_what_a_contract_refuses_is_not_left_pending(
+    plugin: DltIngestionPlugin, lake: Lake, refused: dict[str, object]
+) -> None:
+    """In the caller's own pipeline: its next run would load the refused package in the place of its rows."""
+    table = "bronze.orders"
+    pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, table, schema_contract="freeze"))
+    assert plugin.run(pipeline, source=shop()).success
+
+    assert not plugin.run(pipeline, source=[refused]).success
+
+    assert not pipeline.has_pending_data
+    assert plugin.run(pipeline, source=[{"id": 4, "amount": 40}]).rows_loaded == 1
+    assert sorted(row["id"] for row in lake.rows(table)) == [1, 2, 4]
+
+
 @pytest.mark.requirement("FR-037")
 def test_a_column_that_the_source_no_longer_has_stays(plugin: DltIngestionPlugin, lake: Lake) -> None:
     pipeline = plugin.create_pipeline(IngestionConfig("rest_api", {}, "bronze.orders"))
