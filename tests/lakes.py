@@ -160,9 +160,12 @@ class ServedLake(Lake):
     def empty(self) -> None:
         """Remove every table and namespace, with all files."""
         for namespace in self._catalog.list_namespaces():
-            for identifier in self._catalog.list_tables(namespace):
-                location = self._catalog.load_table(identifier).location()
+            tables = self._catalog.list_tables(namespace)
+            # All before the first is removed: two tables may share a location.
+            locations = {self._catalog.load_table(identifier).location() for identifier in tables}
+            for identifier in tables:
                 self._catalog.drop_table(identifier)
+            for location in locations:
                 self._remove(location)
             self._catalog.drop_namespace(namespace)
         self._catalog.close()
