@@ -33,7 +33,8 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NOT_RUN = re.compile(r"<!-- not run: \S.*-->\n\Z")
 _FILE = re.compile(r"# ([\w./-]+\.(?:yaml|py|toml))\n")
 _INSTALLS = re.compile(
-    r"(apt-get install|make (quickstart|test)|python3 -m venv|([.\w]+/bin/)?pip install|twine upload) ?.*"
+    r"(apt-get install|make (quickstart|test|chaos)|python3 -m venv|twine upload) ?.*"
+    r"|([.\w]+/bin/)?pip install ?.*"
     r"|try/bin/(pytest|floe-ingest) .*"  # in an environment that a line before installed
 )
 _COMMAND = re.compile(r"(\w+=\S+ )*(floe-ingest|pytest|python -m (build|zipfile))( .*)?")
