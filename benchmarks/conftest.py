@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,14 +44,37 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 @pytest.fixture(scope="session")
 def lineitem() -> Path:
     """TPC-H's largest table, 16 columns; made once, and kept."""
-    folder = _DATA / f"tpch-{scale.TPCH}"
-    file = folder / "lineitem.parquet"
+    file = _DATA / f"lineitem-{scale.TPCH}" / "lineitem.parquet"
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         generator = str(Path(sys.executable).with_name("tpchgen-cli"))
-        command = [generator, "parquet", "-s", scale.TPCH, "--tables=lineitem", f"--output-dir={folder}"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            command = [generator, "parquet", "-s", scale.TPCH, "--tables=lineitem", f"--output-dir={folder}"]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            unfinished = Path(folder) / "plain.parquet"
+            _write_plainly(Path(folder) / file.name, unfinished)
+            unfinished.replace(file)
     return file
+
+
+def _write_plainly(generated: Path, file: Path) -> None:
+    """Write the generator's file as most programs would: its views of strings are refused by dlt and Daft.
+
+    Row groups and codec stay; text becomes plain strings, columns have no field ids and may have no value.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(generated) as source:
+        plain = pa.schema(
+            [
+                (field.name, pa.string() if pa.types.is_string_view(field.type) else field.type)
+                for field in source.schema_arrow
+            ]
+        )
+        with pq.ParquetWriter(file, plain, compression="snappy") as writer:
+            for group in range(source.num_row_groups):
+                writer.write_table(source.read_row_group(group).cast(plain))
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +86,7 @@ def lineitem_slice(lineitem: Path) -> Callable[[int], Path]:
 
         if not rows:
             return lineitem
-        file = _DATA / f"tpch-{scale.TPCH}-{rows}" / "lineitem.parquet"
+        file = _DATA / f"lineitem-{scale.TPCH}-{rows}" / "lineitem.parquet"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             unfinished = file.with_suffix(".unfinished")

@@ -84,9 +84,8 @@ def load_limit(file: Path, catalog: Catalog, table: str = "bronze.limit") -> Non
     pa.set_cpu_count(1)
     try:
         with pq.ParquetFile(file) as opened:
-            schema = _without_views(opened.schema_arrow)
-            batches = (batch.cast(schema) for batch in opened.iter_batches(batch_size=100_000))
-            reader = pa.RecordBatchReader.from_batches(schema, batches)
+            schema = opened.schema_arrow
+            reader = pa.RecordBatchReader.from_batches(schema, opened.iter_batches(batch_size=100_000))
             try:
                 target = catalog.load_table(table)
             except NoSuchTableError:
@@ -143,16 +142,6 @@ def list_new_files(folder: Path) -> None:
         raise RuntimeError("A file that was loaded is taken for new")
 
 
-def _without_views(schema: Any) -> Any:
-    """pyiceberg knows no ``string_view``, which is how tpchgen-cli writes text."""
-    import pyarrow as pa
-
-    fields = [
-        field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in schema
-    ]
-    return pa.schema(fields)
-
-
 class BatchesConfig(BaseModel, extra="forbid"):
     """A Parquet file, and how often it is read."""
 
@@ -180,9 +169,7 @@ class Batches:
 
             for _ in range(config.times):
                 with pq.ParquetFile(config.file, pre_buffer=False) as opened:
-                    schema = _without_views(opened.schema_arrow)
-                    for batch in opened.iter_batches(batch_size=100_000):
-                        yield batch.cast(schema)
+                    yield from opened.iter_batches(batch_size=100_000)
 
         return dlt.resource(batches, name="batches")
 
