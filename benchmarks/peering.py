@@ -77,6 +77,8 @@ class Peers:
             return
 
         def make(lake: Path, table: str) -> Command:
+            # DuckDB makes no folders: where the catalog puts the table, that of its metadata has to be there.
+            (self.warehouse / "bronze" / table / "metadata").mkdir(parents=True)
             where = {
                 "lake": str(lake),
                 "table": f"bronze.{table}",

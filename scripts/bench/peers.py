@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "peers"
+UV = "uv==0.13.9"
+"""The installer: pip did not come to an end with what dlt-iceberg needs."""
 PINS: Mapping[str, tuple[str, ...]] = {
     "daft": ("daft==0.7.26", "pyiceberg[pyarrow,sql-sqlite]==0.12.0", "connectorx==0.4.6", "sqlglot"),
     "dlt-iceberg": (
         "dlt-iceberg==0.6.4",
-        "dlt[sql_database]==1.31.0",
+        "dlt[sql_database]==1.27.0",  # it cannot do with 1.29 and later
         "pyarrow==26.0.1",
         "pymysql==1.2.4",
         "pyiceberg[sql-sqlite]==0.12.0",
@@ -41,23 +45,56 @@ def python_of(peer: str) -> Path:
     """Return a peer's Python; its environment is made where it is missing or of other pins.
 
     Raises:
-        PeerMissingError: pip could not install it.
+        PeerMissingError: it could not be installed.
     """
     folder = FOLDER / peer
-    python, mark = folder / "bin" / "python", folder / "installed"
-    wanted = hashlib.sha256("\n".join(PINS[peer]).encode()).hexdigest()
-    if mark.is_file() and mark.read_text(encoding="ascii") == wanted:
-        return python
-    commands = [
-        [sys.executable, "-m", "venv", "--clear", str(folder)],
-        [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install", *PINS[peer]],
-    ]
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise PeerMissingError(_last_line(done.stderr) or f"{command[1:3]} failed")
-    mark.write_text(wanted, encoding="ascii")
+    python = folder / "bin" / "python"
+    with _locked():
+        if _is_made(folder, PINS[peer]):
+            return python
+        uv = _uv()
+        _run(str(uv), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
+        _run(str(uv), "pip", "install", "--quiet", "--python", str(python), *PINS[peer])
+        _mark(folder, PINS[peer])
     return python
+
+
+def _uv() -> Path:
+    folder = FOLDER / "uv"
+    if not _is_made(folder, (UV,)):
+        _run(sys.executable, "-m", "venv", "--clear", str(folder))
+        pip = (str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check")
+        _run(*pip, "install", UV)
+        _mark(folder, (UV,))
+    return folder / "bin" / "uv"
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """Let one process at a time make environments."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_made(folder: Path, pins: tuple[str, ...]) -> bool:
+    mark = folder / "installed"
+    return mark.is_file() and mark.read_text(encoding="ascii") == _digest(pins)
+
+
+def _mark(folder: Path, pins: tuple[str, ...]) -> None:
+    (folder / "installed").write_text(_digest(pins), encoding="ascii")
+
+
+def _digest(pins: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(pins).encode()).hexdigest()
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PeerMissingError(_last_line(done.stderr) or f"{command[:3]} failed")
 
 
 def install_all() -> dict[str, str]:

@@ -54,7 +54,7 @@ def iceberg_rest(store: S3Store | None = None, warehouse: Path | None = None) ->
     program = programs.iceberg_rest()
     with temporary_folder("rest") as folder:
         port = free_port()
-        place = store.warehouse if store else (warehouse or folder / "warehouse").as_uri().replace("///", "/")
+        place = store.warehouse if store else str(warehouse or folder / "warehouse")
         options = _write_properties(folder / "rest.properties", _s3_options(store) if store else {})
         command = [*program, str(port), place, f"jdbc:sqlite:{folder / 'catalog.db'}", str(options)]
         uri = f"http://127.0.0.1:{port}"
