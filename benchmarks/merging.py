@@ -42,13 +42,32 @@ def make_table(catalog: Catalog, name: str, count: int, *, partitioned: bool = F
         table.append(rows(range(start, start + step), 0, count))
 
 
-def merge_ours(lake: Path, new: Any, strategy: str = "upsert", **hints: Any) -> None:
-    """Merge into ``bronze.ours`` through dlt and this project's destination."""
+def with_versions(table: pa.Table) -> pa.Table:
+    """Add a column that tells versions of a row apart: ``scd2`` needs one, and dlt gives Arrow data none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = (table[name].cast(pa.string()) for name in ("id", "v"))
+    return table.append_column("version", pc.binary_join_element_wise(*parts, "-"))
+
+
+def merge_ours(
+    lake: Path, new: Any, strategy: str = "upsert", row_version: str | None = None, **hints: Any
+) -> None:
+    """Merge into ``bronze.ours`` through dlt and this project's destination.
+
+    Arguments:
+        lake, new, strategy: where, what, and how.
+        row_version: for ``scd2``, the column that tells the versions of a row apart.
+        hints: of the resource.
+    """
     import dlt
 
     import floe_ingest
 
     disposition: Any = {"disposition": "merge", "strategy": strategy}
+    if row_version is not None:
+        disposition["row_version_column_name"] = row_version
     resource = dlt.resource(new, name="ours", write_disposition=disposition, **{"primary_key": "id", **hints})
     dlt.pipeline(
         "merge",

@@ -104,7 +104,7 @@ def test_small_files_by_default_dlt(
     file = parquet if kind == "parquet" else as_text(parquet, kind)
     peers.missing.clear()
     peers.add_ours(file_source(file))
-    peers.add_script("dlt, default", "dlt_alone", {"file": str(file), "way": "default"})
+    peers.add_script("dlt, default", "dlt_alone", {"file": str(file), "way": "default"}, python="dlt")
 
     result = measure(peers, side_by_side, f"{_NAMES[kind]} by dlt's default, 20,000 rows", [])
 
@@ -154,6 +154,8 @@ def test_databases(
     peers.add_script("DuckDB", "duckdb_alone", {"url": url, **scanner})
     peers.add_script("dlt, connectorx", "dlt_alone", {"url": url, "way": "connectorx"})
     peers.add_script("dlt, pyarrow", "dlt_alone", {"url": url, "way": "pyarrow"})
+    job = {"url": url, "way": "connectorx"}
+    peers.add_script("dlt-iceberg, connectorx", "dlt_iceberg_alone", job, python="dlt-iceberg")
     peers.add_script("Daft", "daft_alone", {"url": plain_url(url)}, python="daft")
     peers.add_script("Polars", "polars_alone", {"url": plain_url(url)}, python="polars")
     peers.missing["Ray"] = "reads databases as Python rows"
@@ -172,7 +174,7 @@ def test_ten_rows(lineitem_slice: Callable[[int], Path], peers: Peers, side_by_s
     peers.add_ours(file_source(file))
     add_limit(peers, child, "limit", file)
     peers.add_script("DuckDB", "duckdb_alone", job)
-    peers.add_script("dlt, default", "dlt_alone", {**job, "way": "default"})
+    peers.add_script("dlt, default", "dlt_alone", {**job, "way": "default"}, python="dlt")
     peers.add_script("dlt-iceberg, Arrow", "dlt_iceberg_alone", {**job, "way": "arrow"}, python="dlt-iceberg")
     peers.add_script("Daft", "daft_alone", job, python="daft")
     peers.add_script("Polars", "polars_alone", job, python="polars")

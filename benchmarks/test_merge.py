@@ -14,7 +14,7 @@ import pytest
 import scale
 from bench.measuring import Command, Fresh
 from bench.results import Target
-from merging import PARTS, make_table, merge_bare, merge_ours, rows
+from merging import PARTS, make_table, merge_bare, merge_ours, rows, with_versions
 from services import programs
 from workloads import open_lake
 
@@ -113,18 +113,19 @@ def test_new_keys(side_by_side: Any, tmp_path: Path) -> None:
     scale.check_at_most(result.ratio("100,000 keys", "ten keys", "CPU"), 3.5)
 
 
+_HINTS: dict[str, dict[str, Any]] = {"scd2": {"merge_key": "id", "row_version": "version"}, "upsert": {}}
+
+
 def test_scd2(side_by_side: Any, tmp_path: Path) -> None:
     """A tenth of the rows changed: their old versions are closed; beside an upsert of the same rows."""
     lakes = {name: tmp_path / name for name in ("scd2", "upsert")}
     changed = {name: random_rows(_MILLION, _NEW) for name in lakes}
     for name, lake in lakes.items():
         open_lake(lake)
-        merge_ours(lake, rows(range(_MILLION), 0, _MILLION), name)
+        merge_ours(lake, with_versions(rows(range(_MILLION), 0, _MILLION)), name, **_HINTS[name])
 
     def merge(name: str) -> None:
-        new = next(changed[name])
-        hints = {"merge_key": "id"} if name == "scd2" else {}
-        merge_ours(lakes[name], new, name, **hints)
+        merge_ours(lakes[name], with_versions(next(changed[name])), name, **_HINTS[name])
 
     result = side_by_side(
         "Merge, scd2: 100,000 changed of 1 million, beside an upsert",

@@ -19,17 +19,23 @@ UV = "uv==0.13.9"
 """The installer: pip did not come to an end with what dlt-iceberg needs."""
 PINS: Mapping[str, tuple[str, ...]] = {
     "daft": ("daft==0.7.26", "pyiceberg[pyarrow,sql-sqlite]==0.12.0", "connectorx==0.4.6", "sqlglot"),
+    "dlt": ("dlt==1.31.0", "pyiceberg[pyarrow,sql-sqlite]==0.12.0", "pyarrow==26.0.1", "pandas"),
     "dlt-iceberg": (
         "dlt-iceberg==0.6.4",
         "dlt[sql_database]==1.27.0",  # it cannot do with 1.29 and later
         "pyarrow==26.0.1",
         "pymysql==1.2.4",
+        "psycopg[binary]",
+        "connectorx==0.4.6",
         "pyiceberg[sql-sqlite]==0.12.0",
     ),
     "polars": ("polars==2.1.0", "pyiceberg[pyarrow,sql-sqlite]==0.12.0", "connectorx==0.4.6"),
     "ray": ("ray[data]==2.60.0", "pyiceberg[pyarrow,sql-sqlite]==0.12.0", "pandas"),
 }
-"""What is installed for each. dlt, DuckDB and pyiceberg are of the project's own environment."""
+"""What is installed for each. DuckDB, pyiceberg and dlt with Arrow are of the project's own environment.
+
+That has no pandas, which dlt's own reader of CSV needs.
+"""
 
 NEVER: Mapping[str, str] = {
     "ingestr": "its wheel downloads its program from a code host when it is first run",
