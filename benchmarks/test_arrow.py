@@ -33,7 +33,7 @@ def test_against_the_limit(lineitem: Path, side_by_side: Any, tmp_path: Path) ->
 
 def test_memory(lineitem: Path, side_by_side: Any, child: Any, tmp_path: Path) -> None:
     """The same in a process of its own, beside one that only imports."""
-    side_by_side(
+    result = side_by_side(
         "Record batches, 1.2 million rows, whole process",
         {
             "ours": child("batches", lineitem, tmp_path / "lake"),
@@ -42,3 +42,5 @@ def test_memory(lineitem: Path, side_by_side: Any, child: Any, tmp_path: Path) -
         rounds=3,
         targets=[Target(measure="peak MB", most=400)],
     )
+
+    scale.check_at_most(result.sides["ours"].peak_mb, 400)

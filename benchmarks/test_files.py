@@ -32,10 +32,10 @@ def test_parquet(rows: int, lineitem_slice: Callable[[int], Path], side_by_side:
         rounds=5,
         warm=1,
         tables=lambda: {side: catalog.load_table(f"bronze.{side}") for side in ("ours", "limit")},
-        targets=[Target(measure="wall", most=1.5 if rows else 0.3, beside="limit")],
+        targets=[Target(measure="wall", most=1.3 if rows else 0.3, beside="limit")],
     )
 
-    scale.check_at_most(result.ratio("ours", "limit"), 1.5 if rows else 0.5)
+    scale.check_at_most(result.ratio("ours", "limit"), 1.3 if rows else 0.5)
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

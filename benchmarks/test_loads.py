@@ -89,6 +89,7 @@ def test_files(
     result = measure(peers, side_by_side, f"{_NAMES[kind]} by other tools, 1.2 million rows", targets)
 
     scale.check_at_most(result.ratio("ours", "limit"), 3)
+    scale.check_at_most(result.sides["ours"].peak_mb, 400 if kind == "parquet" else 500)
 
 
 @pytest.mark.parametrize("kind", list(_NAMES))

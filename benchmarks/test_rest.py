@@ -178,7 +178,7 @@ def test_native_against_fetching(orders: Callable[..., Any], side_by_side: Any, 
             },
             rounds=5,
             warm=1,
-            targets=[Target(measure="wall", most=1.3, beside="pages")],
+            targets=[Target(measure="wall", most=1.3, beside="pages, not parsed")],
         )
     table = open_lake(tmp_path / "lake").load_table("bronze.native_orders").scan().to_arrow()
     assert table.num_rows == count

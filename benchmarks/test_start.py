@@ -67,7 +67,7 @@ def test_plugin_discovery(types: int, side_by_side: Any, process: Any) -> None:
         warm=1,
     )
 
-    scale.check_at_most(result.ratio("ours", "import dlt"), 0.25)
+    scale.check_at_most(result.ratio("ours", "import dlt"), 0.1)
 
 
 def test_config_of_500_sources(side_by_side: Any, tmp_path: Path) -> None:

@@ -178,6 +178,8 @@ def _growth(growths: Iterable[Growth]) -> str:
         "of the largest",
         "at most",
         "of memory",
+        "of the largest",
+        "at most",
     )
     rows = [
         (
@@ -188,7 +190,9 @@ def _growth(growths: Iterable[Growth]) -> str:
             f"{growth.time:.2f}",
             f"{growth.last_time:.2f}",
             f"{growth.most:g}",
-            f"{growth.memory:.2f}, at most {growth.most_memory:g}",
+            f"{growth.memory:.2f}",
+            f"{growth.last_memory:.2f}",
+            f"{growth.most_memory:g}",
         )
         for growth in growths
     ]

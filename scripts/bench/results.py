@@ -210,9 +210,10 @@ class Growth(_Frozen):
     most_memory: float
     scale: str = "full"
 
-    def _exponent(self, values: Sequence[float], last: int | None = None) -> float:
+    def _exponent(self, values: Sequence[float], last: int = 0) -> float:
+        """``last``: of how many of the largest points; 0: of all."""
         sizes = [point.size for point in self.points]
-        return exponent(sizes[-(last or 0) :], values[-(last or 0) :])
+        return exponent(sizes[-last:], values[-last:])
 
     @property
     def time(self) -> float:
@@ -229,12 +230,18 @@ class Growth(_Frozen):
         """The exponent of memory over all points."""
         return self._exponent([point.peak_mb for point in self.points])
 
+    @property
+    def last_memory(self) -> float:
+        """The exponent of memory over the two largest points."""
+        return self._exponent([point.peak_mb for point in self.points], 2)
+
     def problems(self) -> list[str]:
         """Say what grows faster than it may."""
         looked_at = {
             "time": (self.time, self.most),
             "time of the largest": (self.last_time, self.most),
             "memory": (self.memory, self.most_memory),
+            "memory of the largest": (self.last_memory, self.most_memory),
         }
         return [
             f"{self.title}: {name} grows with the {self.axis} to the {value:.2f}, at most {most:g} is due"

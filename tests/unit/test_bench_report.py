@@ -33,9 +33,10 @@ def comparison(title: str = "Parquet", ours: float = 1.0, limit: float = 2.0, **
     return Comparison(title=title, **given)
 
 
-def growth(*seconds: float) -> Growth:
+def growth(*seconds: float, peaks: tuple[float, ...] = ()) -> Growth:
     points = tuple(
-        Point(size=10**n, seconds=value, cpu=value, peak_mb=100) for n, value in enumerate(seconds)
+        Point(size=10**n, seconds=value, cpu=value, peak_mb=peak)
+        for n, (value, peak) in enumerate(zip(seconds, peaks or (100,) * len(seconds), strict=True))
     )
     return Growth(title="Rows", axis="rows", points=points, most=1.15, most_memory=0.3)
 
@@ -120,6 +121,25 @@ class TestResults:
         hidden = growth(1, 1, 1, 1, 60)
         assert hidden.time < 1.15
         assert ["time of the largest" in problem for problem in hidden.problems()] == [True]
+
+    def test_work_that_grows_with_its_size_passes_with_a_fixed_cost_and_some_chance(self) -> None:
+        sizes = [10**n for n in range(5)]
+        chance = [1.1, 0.92, 1.05, 0.95, 1.02]
+        seconds = [(2 + 0.01 * size) * luck for size, luck in zip(sizes, chance, strict=True)]
+        peaks = tuple(300 * luck for luck in chance)
+        assert not growth(*seconds, peaks=peaks).problems()
+        # Each step looks at all that was there before: what a loop over all tables in each table does.
+        squares = [2 + 0.0001 * size**2 for size in sizes]
+        assert [problem.split(" grows")[0] for problem in growth(*squares, peaks=peaks).problems()] == [
+            "Rows: time of the largest"
+        ]
+
+    def test_memory_that_follows_the_rows_is_told(self) -> None:
+        followed = growth(1, 10, 100, 1000, peaks=(200, 201, 210, 900))
+        assert followed.memory < followed.most_memory
+        assert followed.problems() == [
+            "Rows: memory of the largest grows with the rows to the 0.63, at most 0.3 is due"
+        ]
 
 
 class TestReport:
