@@ -83,6 +83,7 @@ lint: $(VENV)/.installed-dev ## Check style, format, types, security and import 
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## Run the benchmarks beside other tools, and write benchmarks/report and the README's figures
 	@mkdir -p build
+	@rm -f build/bench.json
 	@PYTHONPATH=scripts $(BIN)/python -m bench peers
 	@failed=; $(BENCH) benchmarks/ --benchmark-json=build/bench.json $(ARGS) || failed=--failed; \
 	PYTHONPATH=scripts $(BIN)/python -m bench report build/bench.json $$failed $(BENCH_REPORT) && test -z "$$failed"
@@ -90,8 +91,9 @@ bench: $(VENV)/.installed-dev ## Run the benchmarks beside other tools, and writ
 .PHONY: bench-check
 bench-check: $(VENV)/.installed-dev ## Run some benchmarks, and compare their ratios with the committed report
 	@mkdir -p build
+	@PYTHONPATH=scripts $(BIN)/python -m bench committed --scale $(BENCH_SCALE)
 	$(BENCH) benchmarks/ -m quick --benchmark-json=build/bench-check.json $(ARGS)
-	PYTHONPATH=scripts $(BIN)/python -m bench check build/bench-check.json
+	PYTHONPATH=scripts $(BIN)/python -m bench check build/bench-check.json --scale $(BENCH_SCALE)
 
 ##@ Real servers
 

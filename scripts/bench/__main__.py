@@ -62,16 +62,42 @@ def report(run: Path, into: Path, command: str, scale: str, page: Path | None, *
     click.echo(f"{into / 'report.md'}: {len(made.results)} results")
 
 
+def _committed(file: Path, scale: str) -> Report:
+    if not file.is_file():
+        raise click.ClickException(f"There is nothing to compare with yet: `make bench` writes {file}")
+    found = Report.model_validate_json(file.read_text(encoding="utf-8"))
+    if found.scale != scale:
+        raise click.ClickException(f"{file} is of scale {found.scale!r}, the run of scale {scale!r}")
+    return found
+
+
+_BEFORE = click.option(
+    "--before",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=RESULTS,
+    help="The results to compare with.",
+)
+
+
+@main.command()
+@_BEFORE
+@click.option("--scale", default="full", help="Of a run that is to be compared with them.")
+def committed(before: Path, scale: str) -> None:
+    """Say which results there are to compare with, before minutes are spent on a run; end with 1 if none."""
+    found = _committed(before, scale)
+    click.echo(f"Compared with {len(found.comparisons)} results of commit {found.commit}, {found.taken}")
+
+
 @main.command()
 @click.argument("run", type=_FILE)
-@click.option("--before", type=_FILE, default=RESULTS, help="The results to compare with.")
+@_BEFORE
 @click.option("--scale", default="full", help="Of the run.")
 @click.option("--margin", default=checking.MARGIN, help="How many times a former ratio is let pass.")
 def check(run: Path, before: Path, scale: str, margin: float) -> None:
     """Compare the ratios in RUN with those before; end with 1 if one is beyond the margin."""
-    committed = Report.model_validate_json(before.read_text(encoding="utf-8"))
+    former = _committed(before, scale)
     try:
-        outcome = checking.compare(committed, _report(run, "make bench-check", scale), margin)
+        outcome = checking.compare(former, _report(run, "make bench-check", scale), margin)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     for difference in outcome.worse:

@@ -259,6 +259,31 @@ class TestProgram:
         assert worse.exit_code == 1
         assert "ours beside limit was 0.50, is 1.50" in worse.output
 
+    def test_without_committed_results_it_is_said_before_anything_runs(self, tmp_path: Path) -> None:
+        missing = tmp_path / "results.json"
+        said = CliRunner().invoke(program.main, ["committed", "--before", str(missing)])
+        expected = f"Error: There is nothing to compare with yet: `make bench` writes {missing}\n"
+        assert (said.exit_code, said.output) == (1, expected)
+        run = tmp_path / "run.json"
+        run.write_text(json.dumps(run_document(comparison())), encoding="utf-8")
+        said = CliRunner().invoke(program.main, ["check", str(run), "--before", str(missing)])
+        assert (said.exit_code, said.output) == (1, expected)
+
+    def test_committed_results_of_another_scale_are_refused_before_anything_runs(
+        self, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "results.json"
+        file.write_text(made(comparison()).model_dump_json(), encoding="utf-8")
+        before = ["committed", "--before", str(file)]
+        said = CliRunner().invoke(program.main, before)
+        assert (said.exit_code, said.output) == (
+            0,
+            "Compared with 1 results of commit 0123456789ab+, 2026-11-24\n",
+        )
+        said = CliRunner().invoke(program.main, [*before, "--scale", "small"])
+        assert said.exit_code == 1
+        assert "is of scale 'full', the run of scale 'small'" in said.output
+
 
 class TestMeasuring:
     def test_a_process_is_measured_with_all_that_it_starts(self, tmp_path: Path) -> None:
