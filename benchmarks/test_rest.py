@@ -77,7 +77,7 @@ def orders() -> Callable[..., Any]:
             yield f"http://127.0.0.1:{int(server.stdout.readline())}"
         finally:
             server.kill()
-            server.wait()
+            server.communicate()
 
     return serve
 

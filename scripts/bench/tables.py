@@ -20,7 +20,7 @@ def table_below(folder: Path, name: str) -> Table:
 
     Arguments:
         folder: of the warehouse.
-        name: of the table, with which the name of its folder begins.
+        name: of the table, and of its folder.
 
     Raises:
         FileNotFoundError: there is none.
@@ -30,7 +30,7 @@ def table_below(folder: Path, name: str) -> Table:
     found = [
         file
         for file in folder.rglob("*.metadata.json")
-        if file.parent.name == "metadata" and file.parent.parent.name.startswith(name)
+        if file.parent.name == "metadata" and file.parent.parent.name == name
     ]
     if not found:
         raise FileNotFoundError(f"No table {name!r} below {folder}")
