@@ -101,7 +101,7 @@ def _load(url: str, lake: Path, nested: str) -> Callable[[], None]:
         },
         sources=[
             {
-                "name": "shop",
+                "name": f"shop_{nested}",
                 "source_type": "rest_api",
                 "source_config": {**_source(url), "nested": nested},
                 "destination_table": f"bronze.{nested}_{{resource}}",
