@@ -22,9 +22,10 @@ SPREAD := -n $(WORKERS) --dist loadscope
 # picks, goes into build/.
 BENCH_SCALE ?= full
 BENCH := BENCH_SCALE=$(BENCH_SCALE) $(BIN)/python -m pytest --benchmark-only --timeout=1800
+BENCH_PART := $(filter-out full,$(BENCH_SCALE))$(ARGS)
 BENCH_COMMAND := make bench$(if $(filter full,$(BENCH_SCALE)),, BENCH_SCALE=$(BENCH_SCALE))$(if $(ARGS), ARGS=...)
 BENCH_REPORT := --command '$(BENCH_COMMAND)' --scale $(BENCH_SCALE) \
-	$(if $(filter make-bench,$(subst $() ,-,$(BENCH_COMMAND))),--readme README.md,--into build/bench-report)
+	$(if $(BENCH_PART),--into build/bench-report,--readme README.md)
 # `make unit ARGS="-k partition -x"` reaches pytest.
 ARGS ?=
 

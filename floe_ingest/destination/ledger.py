@@ -108,8 +108,10 @@ class LoadMark:
         }
         if self.settled_to is not None:
             record["children-settled-to"] = self.settled_to
-        changed = {**records, self.pipeline: record}
-        return {_record_key(pipeline): json.dumps(record) for pipeline, record in changed.items()}
+        changed: dict[str, str] = {}
+        for pipeline, told in {**records, self.pipeline: record}.items():
+            changed |= record_property(pipeline, told)
+        return changed
 
     def _recorded(self, metadata: TableMetadata, snapshot_id: int | None) -> RecordedLoad:
         snapshot = metadata.snapshot_by_id(snapshot_id) if snapshot_id is not None else None
@@ -256,13 +258,14 @@ def loads_of(metadata: TableMetadata) -> list[RecordedLoad]:
 
     A load that was rolled back is not among them. A load of a child table may have made several snapshots.
     """
-    chain = list(ancestry(metadata))
-    found = {load.snapshot_id: load for snapshot in chain if (load := RecordedLoad.of(snapshot)) is not None}
+    made = (RecordedLoad.of(snapshot) for snapshot in ancestry(metadata))
+    found = {load.snapshot_id: load for load in made if load is not None}
+    lineage = _Lineage.of(metadata)
     recorded = [
         load
         for pipeline, record in _records(metadata).items()
         for load in _recent(record, pipeline)
-        if load.snapshot_id not in found and _counts(metadata, chain, load.snapshot_id, load.sequence_number)
+        if load.snapshot_id not in found and lineage.holds(load.snapshot_id, load.sequence_number)
     ]
     loads = [*found.values(), *recorded]
     return sorted(loads, key=lambda load: (load.sequence_number, load.timestamp_ms), reverse=True)
@@ -319,38 +322,64 @@ def is_forgotten(metadata: TableMetadata, pipeline: str, instant_ms: float) -> b
 
 def record_is_current(metadata: TableMetadata, record: Mapping[str, Any]) -> bool:
     """Return whether the snapshot of a record still counts, that is, was not rolled back."""
+    return _is_current(_Lineage.of(metadata), record)
+
+
+def _is_current(lineage: _Lineage, record: Mapping[str, Any]) -> bool:
     if record.get("rolled-back"):
         return False
-    return _counts(metadata, list(ancestry(metadata)), record["snapshot-id"], record["sequence-number"])
+    return lineage.holds(record["snapshot-id"], record["sequence-number"])
 
 
-def _counts(
-    metadata: TableMetadata, chain: Sequence[Snapshot], snapshot_id: int | None, sequence_number: int
-) -> bool:
-    """Return whether a snapshot is in the current one's ancestry, also where its own metadata is gone.
+@dataclass(frozen=True, slots=True)
+class _Lineage:
+    """Which snapshots lead to a table's current one, looked up once for many questions.
 
     Arguments:
-        metadata: of the table.
-        chain: its ``ancestry``.
-        snapshot_id, sequence_number: of the snapshot; None where a load made a table without rows.
+        version: the table's format version.
+        ids: of the current snapshot and its ancestors, as far as they are known.
+        first: the sequence number of the oldest of these.
+        known, numbers: ids and sequence numbers of all snapshots that the table shows.
     """
-    if snapshot_id is None:
-        return True
-    if not chain:
-        return False
-    if any(snapshot.snapshot_id == snapshot_id for snapshot in chain):
-        return True
-    oldest = chain[-1]
-    is_known = metadata.snapshot_by_id(snapshot_id) is not None
-    if metadata.format_version == 1:  # has no sequence numbers
-        return not is_known
-    first = oldest.sequence_number or 0
-    if first <= sequence_number:
-        return False  # the ancestry is known from before it on, and it is not in it
-    # The ancestry is cut off, since older snapshots are expired. Where this one is not, a tag may have kept
-    # it, or it was rolled back: then nothing is missing between it and what was put in its place.
-    numbers = {snapshot.sequence_number for snapshot in metadata.snapshots}
-    return not is_known or any(number not in numbers for number in range(sequence_number + 1, first))
+
+    version: int
+    ids: frozenset[int]
+    first: int
+    known: frozenset[int]
+    numbers: frozenset[int | None]
+
+    @classmethod
+    def of(cls, metadata: TableMetadata) -> _Lineage:
+        chain = list(ancestry(metadata))
+        return cls(
+            metadata.format_version,
+            frozenset(snapshot.snapshot_id for snapshot in chain),
+            (chain[-1].sequence_number or 0) if chain else 0,
+            frozenset(snapshot.snapshot_id for snapshot in metadata.snapshots),
+            frozenset(snapshot.sequence_number for snapshot in metadata.snapshots),
+        )
+
+    def holds(self, snapshot_id: int | None, sequence_number: int) -> bool:
+        """Return whether a snapshot is in the current one's ancestry, also where its own metadata is gone.
+
+        Arguments:
+            snapshot_id, sequence_number: of the snapshot; None where a load made a table without rows.
+        """
+        if snapshot_id is None:
+            return True
+        if not self.ids:
+            return False
+        if snapshot_id in self.ids:
+            return True
+        is_known = snapshot_id in self.known
+        if self.version == 1:  # has no sequence numbers
+            return not is_known
+        if self.first <= sequence_number:
+            return False  # the ancestry is known from before it on, and it is not in it
+        # The ancestry is cut off, since older snapshots are expired. Where this one is not, a tag may have
+        # kept it, or it was rolled back: then nothing is missing between it and what was put in its place.
+        between = range(sequence_number + 1, self.first)
+        return not is_known or any(number not in self.numbers for number in between)
 
 
 def _last_number(metadata: TableMetadata) -> int:
@@ -399,12 +428,12 @@ def _kept(loads: Sequence[RecordedLoad]) -> tuple[list[RecordedLoad], int]:
 
 def _without_rolled_back(metadata: TableMetadata) -> dict[str, dict[str, Any]]:
     """Return the records that name a rolled-back load, changed so that they do no more, by pipeline."""
-    chain = list(ancestry(metadata))
+    lineage = _Lineage.of(metadata)
     changed = {}
     for pipeline, record in _records(metadata).items():
         recent = _recent(record, pipeline)
-        left = [load for load in recent if _counts(metadata, chain, load.snapshot_id, load.sequence_number)]
-        gone = {} if record_is_current(metadata, record) else {"rolled-back": True}
+        left = [load for load in recent if lineage.holds(load.snapshot_id, load.sequence_number)]
+        gone = {} if _is_current(lineage, record) else {"rolled-back": True}
         if len(left) < len(recent) or (gone and "rolled-back" not in record):
             changed[pipeline] = {**record, **gone, "recent": _pack(left)}
     return changed

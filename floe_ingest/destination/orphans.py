@@ -47,12 +47,16 @@ def unfinished_loads(child: Table, root: Table | None, mark: LoadMark) -> Unfini
         mark: the load at hand.
     """
     dead, of_run, on_their_way = [], [], []
-    settled_to = children_settled_to(root.metadata) if root is not None else 0
+    settled_to, done = 0, {mark.load_id}
+    if root is not None:
+        settled_to = children_settled_to(root.metadata)
+        done |= {load.load_id for load in loads_of(root.metadata)}
     oldest = time.time() * 1000 - SAFE_AGE_SECONDS * 1000
     for load in loads_of(child.metadata):
-        if load.timestamp_ms < settled_to or load.load_id == mark.load_id:
+        if load.timestamp_ms < settled_to or load.load_id in done:
             continue
-        if root is not None and _reached(load, root):
+        # Where the root tells of such old loads no more, it may have held this one. Nothing is lost then.
+        if root is not None and is_forgotten(root.metadata, load.pipeline, load.timestamp_ms):
             continue
         if load.timestamp_ms < oldest:
             dead.append(load)
@@ -111,11 +115,3 @@ def only_appended_since(table: Table, load: RecordedLoad) -> bool:
     # The snapshots in between are gone. Each has a number, and the loads on record have to account for it.
     appended = {found.sequence_number for found in loads_of(table.metadata) if found.appended}
     return all(number in appended for number in range(load.sequence_number + 1, oldest.sequence_number))
-
-
-def _reached(load: RecordedLoad, root: Table) -> bool:
-    """Return whether a load reached its root, or may have, as far as the root still tells."""
-    if any(found.load_id == load.load_id for found in loads_of(root.metadata)):
-        return True
-    # Whatever it was, nothing is lost.
-    return is_forgotten(root.metadata, load.pipeline, load.timestamp_ms)

@@ -164,9 +164,8 @@ _DUCKDB_LOST = re.compile(
     r"IO Error: Unable to (?:connect to Postgres at |read binary COPY data from Postgres: )"
     r'|Failed to execute query "BEGIN TRANSACTION '
 )
-_STORE_IS_FULL = (
-    507  # as MinIO says it; RFC 4918, 11.5: not to be repeated before somebody has done something
-)
+# As MinIO says it. RFC 4918, 11.5: not to be repeated before somebody has done something.
+_STORE_IS_FULL = 507
 _MYSQL_MODULES = ("pymysql.", "MySQLdb.", "mysql.connector.", "mariadb.")
 
 

@@ -66,7 +66,11 @@ class WorkFailedError(RuntimeError):
 
 
 class _Tree:
-    """Looks at a process and its descendants again and again: their memory, and their CPU seconds."""
+    """Looks at a process and its descendants again and again: their memory, and their CPU seconds.
+
+    By ``/proc`` itself: to find descendants, psutil looks at every process of the machine, which at 50 times
+    a second would disturb what is measured; and it does not tell the high-water mark.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid

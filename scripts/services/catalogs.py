@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from services import programs
-from services.processes import answers, free_port, running, temporary_folder
+from services.processes import OfServer, answers, free_port, running, temporary_folder
 from services.storage import REGION
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RestCatalogServer:
+class RestCatalogServer(OfServer):
     """A running REST catalog.
 
     Arguments:
@@ -31,11 +31,6 @@ class RestCatalogServer:
     uri: str
     server: Server = field(repr=False)
     storage: Mapping[str, str] = field(repr=False)
-
-    @property
-    def pid(self) -> int:
-        """The number of the server's process."""
-        return self.server.pid
 
     @property
     def properties(self) -> dict[str, str]:

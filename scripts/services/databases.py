@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from services import programs
-from services.processes import ServiceError, call, free_port, running, temporary_folder
+from services.processes import OfServer, ServiceError, call, free_port, running, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,7 +113,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @dataclass(frozen=True, slots=True)
-class MariaServer:
+class MariaServer(OfServer):
     """A running MariaDB server, whose role ``loader`` may do everything.
 
     Arguments:
@@ -125,11 +125,6 @@ class MariaServer:
     port: int
     server: Server = field(repr=False)
     database: str = "shop"
-
-    @property
-    def pid(self) -> int:
-        """The number of the server's process."""
-        return self.server.pid
 
     def url(self, *, user: str = LOGIN, password: str | None = PASSWORD, database: str | None = None) -> str:
         """Return an SQLAlchemy URL."""

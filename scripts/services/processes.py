@@ -115,6 +115,22 @@ class Server:
         return (self._folder / "log").read_text(encoding="utf-8", errors="replace")[-3000:]
 
 
+class OfServer:
+    """What one process serves: it is known by that one's number.
+
+    Arguments:
+        server: the process.
+    """
+
+    __slots__ = ()
+    server: Server
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self.server.pid
+
+
 @contextmanager
 def running(
     command: Sequence[str],

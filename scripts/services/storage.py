@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from services import programs
-from services.processes import answers, free_port, running, temporary_folder
+from services.processes import OfServer, answers, free_port, running, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ BUCKET = "lake"
 
 
 @dataclass(frozen=True, slots=True)
-class S3Store:
+class S3Store(OfServer):
     """A running MinIO with one bucket.
 
     Arguments:
@@ -36,11 +36,6 @@ class S3Store:
     secret_key: str = field(repr=False)
     server: Server = field(repr=False)
     warehouse: str = f"s3://{BUCKET}/warehouse"
-
-    @property
-    def pid(self) -> int:
-        """The number of the server's process."""
-        return self.server.pid
 
     @property
     def properties(self) -> dict[str, str]:
@@ -88,17 +83,12 @@ def minio() -> Iterator[S3Store]:
 
 
 @dataclass(frozen=True, slots=True)
-class GcsStore:
+class GcsStore(OfServer):
     """A running fake-gcs-server with one bucket; see ``S3Store``."""
 
     endpoint: str
     server: Server = field(repr=False)
     warehouse: str = f"gs://{BUCKET}/warehouse"
-
-    @property
-    def pid(self) -> int:
-        """The number of the server's process."""
-        return self.server.pid
 
     @property
     def properties(self) -> dict[str, str]:
@@ -126,7 +116,7 @@ def fake_gcs() -> Iterator[GcsStore]:
 
 
 @dataclass(frozen=True, slots=True)
-class AzureStore:
+class AzureStore(OfServer):
     """A running Azurite with one container; see ``S3Store``."""
 
     endpoint: str
@@ -145,11 +135,6 @@ class AzureStore:
             "BlobEndpoint": f"{self.endpoint}/{self.account}",
         }
         return ";".join(f"{name}={value}" for name, value in parts.items()) + ";"
-
-    @property
-    def pid(self) -> int:
-        """The number of the server's process."""
-        return self.server.pid
 
     @property
     def properties(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -90,8 +91,10 @@ class Parallel:
 
     def _start(self, worker: Worker) -> None:
         command = [sys.executable, "-m", "chaos.worker", str(worker.folder), str(worker.number)]
+        # It finds what this process finds: under pytest that is more than the environment says.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with (worker.folder / "log").open("ab") as log:
-            self._running[worker.number] = subprocess.Popen(command, stdout=log, stderr=log)
+            self._running[worker.number] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def _disturb(self, end: float) -> None:
         servers = ("minio", "rest" if self._lake == "rest" else "postgres")

@@ -22,23 +22,30 @@ if TYPE_CHECKING:
 DIVIDED = "SELECT 10 / (n - 9000) AS share FROM generate_series(1, 9000) AS s(n)"
 
 
-def failure(url: str, lake: Lake, folder: Path, **config: Any) -> Any:
-    """Load a query, which must fail; return its error."""
+def load(lake: Lake, folder: Path, source: dict[str, Any], retries: int = 0, **options: Any) -> Any:
+    """Load a ``source_config`` into ``raw.t``; return the result."""
     lake.folder.mkdir(parents=True, exist_ok=True)
     document = {
         "catalog_config": lake.properties,
-        "retry_config": {"max_retries": 1, "initial_delay_seconds": 0.01},
+        "retry_config": {"max_retries": retries, "initial_delay_seconds": 0.01},
         "sources": [
             {
                 "name": "t",
                 "source_type": "sql_database",
-                "source_config": {"url": url, **config},
+                "source_config": source,
                 "destination_table": "raw.t",
+                **options,
             }
         ],
     }
     (folder / "ingest.yaml").write_text(json.dumps(document))
     [result] = floe_ingest.run(floe_ingest.load_config(folder / "ingest.yaml")).sources
+    return result
+
+
+def failure(url: str, lake: Lake, folder: Path, **config: Any) -> Any:
+    """Load a query, which must fail; return its error."""
+    result = load(lake, folder, {"url": url, **config}, retries=1)
     assert not result.success
     assert not lake.catalog().table_exists("raw.t")
     (error,) = result.errors
@@ -95,22 +102,7 @@ def test_a_value_that_does_not_fit_in_duckdb(lake: Lake, tmp_path: Path, query: 
 )
 def test_what_was_not_null_may_become_so(lake: Lake, tmp_path: Path, mode: str, later: str) -> None:
     """A required column would refuse the second load: the source relaxed, dropped or added a column."""
-    lake.folder.mkdir(parents=True, exist_ok=True)
-    document = {
-        "catalog_config": lake.properties,
-        "retry_config": {"max_retries": 0},
-        "sources": [
-            {
-                "name": "t",
-                "source_type": "sql_database",
-                "source_config": {"url": "sqlite:///shop.db", "table": "t"},
-                "destination_table": "raw.t",
-                "write_mode": mode,
-                **({"primary_key": "id"} if mode == "merge" else {}),
-            }
-        ],
-    }
-    (tmp_path / "ingest.yaml").write_text(json.dumps(document))
+    options = {"write_mode": mode, **({"primary_key": "id"} if mode == "merge" else {})}
     for columns, number in (("id INTEGER NOT NULL, v TEXT NOT NULL", 1), (later, 2)):
         with sqlite3.connect(tmp_path / "shop.db") as connection:
             connection.execute("DROP TABLE IF EXISTS t")
@@ -122,7 +114,7 @@ def test_what_was_not_null_may_become_so(lake: Lake, tmp_path: Path, mode: str, 
                 if "id" in names
                 else f"INSERT INTO t (id, {', '.join(names)}) VALUES ({number}, {values})"
             )
-        [result] = floe_ingest.run(floe_ingest.load_config(tmp_path / "ingest.yaml")).sources
+        result = load(lake, tmp_path, {"url": "sqlite:///shop.db", "table": "t"}, **options)
         assert result.success, result.errors
     assert not any(field.required for field in lake.table("raw.t").schema().fields)
     rows = lake.duckdb("raw.t", "SELECT id, v FROM t ORDER BY id").to_pylist()
