@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from floe_ingest import InvalidConfigError
 from floe_ingest.config import load_config, parse_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from floe_ingest import ConfigProblem
@@ -525,12 +526,22 @@ def test_reading_a_configuration_imports_nothing_heavy() -> None:
     assert found.stdout.strip() == "[]"
 
 
+@pytest.fixture
+def nothing_older_is_collected() -> Iterator[None]:
+    """Keep the garbage collector from looking through what other tests left in this process."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("nothing_older_is_collected")
 @pytest.mark.parametrize("write_mode", ["append", "apend"])
 def test_the_work_grows_no_faster_than_the_sources(
     load: Load, plugins: Plugins, tmp_path: Path, write_mode: str
 ) -> None:
     def seconds(count: int) -> float:
-        """Return the CPU time of reading so many sources; the quicker of two tries."""
+        """Return the CPU time of reading so many sources, in this thread; the quickest of three tries."""
         sources = [
             _one(
                 name=f"s{index}",
@@ -544,15 +555,15 @@ def test_the_work_grows_no_faster_than_the_sources(
         ]
         path = tmp_path / "many.yaml"
         path.write_text("sources:\n" + "\n".join(sources))
-        return min(read(path, count) for _ in range(2))
+        return min(read(path, count) for _ in range(3))
 
     def read(path: Path, count: int) -> float:
-        start = time.process_time()
+        start = time.thread_time()
         try:
             found = len(load_config(path, plugins=plugins).sources)
         except InvalidConfigError as error:
             found = len(error.problems)
         assert found == count
-        return time.process_time() - start
+        return time.thread_time() - start
 
     assert seconds(500) < 3 * 5 * seconds(100)
