@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from datetime import UTC, datetime
@@ -186,8 +185,9 @@ class IcebergClient(JobClientBase, WithStateSync):
         return update
 
     def get_stored_schema(self, schema_name: str | None = None) -> StorageSchemaInfo | None:
-        """Return the newest schema of this name, or the newest of all."""
-        return _schema_info(self.meta.schema(schema_name))
+        """Return the running pipeline's schema of this name, or the newest of any pipeline."""
+        running = self.pipeline_name if Container()[PipelineContext].is_active() else None
+        return _schema_info(self.meta.schema(schema_name, running))
 
     def get_stored_schema_by_hash(self, version_hash: str) -> StorageSchemaInfo | None:  # type: ignore[override]
         """Return the schema with this hash."""
@@ -211,7 +211,7 @@ class IcebergClient(JobClientBase, WithStateSync):
             except NoSuchTableError:
                 states[table] = None
         # Which resource feeds which table matters only where there is something to merge.
-        resources = _resources_of_tables(meta) if len(states) > 1 else {}
+        resources = meta.resources_of_tables(pipeline_name) if len(states) > 1 else {}
         return merge_states(states, resources)
 
     # -- jobs
@@ -265,19 +265,6 @@ class IcebergClient(JobClientBase, WithStateSync):
         exc_tb: TracebackType | None,
     ) -> None:
         """Keep the catalog open: it is shared by the jobs of a load."""
-
-
-def _resources_of_tables(meta: MetaTable) -> dict[str, str]:
-    """Return which resource feeds each root table, by the stored schemas."""
-    stored = meta.properties() or {}
-    names = [key.removeprefix("dlt.schema.") for key in stored if key.startswith("dlt.schema.")]
-    resources: dict[str, str] = {}
-    for name in names:
-        if schema := meta.schema(name):
-            for table_name, table in json.loads(schema.schema)["tables"].items():
-                if resource := table.get("resource"):
-                    resources[table_name] = resource
-    return resources
 
 
 def _schema_info(stored: StoredSchema | None) -> StorageSchemaInfo | None:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 META_TABLE = "_dlt_meta"
+# Schemas are kept by pipeline: two pipelines whose sources have the same name would take the tables of each
+# other's schema for their own, and empty them where they replace. A pipeline
+# is a folder to dlt, so its name holds no slash.
+_SCHEMAS = "dlt.schema."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +61,35 @@ class MetaTable:
             self._looked = True
         return self._properties
 
-    def schema(self, name: str | None) -> StoredSchema | None:
-        """Return the stored schema of this name, or the newest of all."""
-        stored = [
-            _decode(value)
-            for key, value in (self.properties() or {}).items()
-            if key.startswith("dlt.schema.")
-        ]
-        matching = [schema for schema in stored if name is None or schema.schema_name == name]
-        return max(matching, key=lambda schema: schema.inserted_at, default=None)
+    def schema(self, name: str | None, pipeline: str | None = None) -> StoredSchema | None:
+        """Return the stored schema of this name, or the newest of all.
+
+        Arguments:
+            name: of the schema; any where None.
+            pipeline: whose schema goes before one of the same name that another pipeline stored.
+        """
+        found = self._schemas(name, pipeline) if pipeline is not None else []
+        return max(found or self._schemas(name), key=lambda schema: schema.inserted_at, default=None)
 
     def schema_by_hash(self, version_hash: str) -> StoredSchema | None:
         """Return the stored schema with this version hash."""
-        properties = self.properties() or {}
-        stored = (_decode(value) for key, value in properties.items() if key.startswith("dlt.schema."))
-        return next((schema for schema in stored if schema.version_hash == version_hash), None)
+        return next((schema for schema in self._schemas() if schema.version_hash == version_hash), None)
+
+    def resources_of_tables(self, pipeline: str) -> dict[str, str]:
+        """Return which resource feeds each root table of a pipeline, by the schemas that it stored."""
+        return {
+            name: table["resource"]
+            for schema in self._schemas(None, pipeline)
+            for name, table in json.loads(schema.schema)["tables"].items()
+            if table.get("resource")
+        }
+
+    def _schemas(self, name: str | None = None, pipeline: str | None = None) -> list[StoredSchema]:
+        prefix = _SCHEMAS if pipeline is None else f"{_SCHEMAS}{pipeline}/"
+        stored = [
+            _decode(value) for key, value in (self.properties() or {}).items() if key.startswith(prefix)
+        ]
+        return [schema for schema in stored if name is None or schema.schema_name == name]
 
     def root_tables(self, pipeline: str) -> tuple[str, ...]:
         """Return the root tables that a pipeline has loaded into."""
@@ -82,13 +100,11 @@ class MetaTable:
         """Store a schema and a pipeline's root tables, in one commit, if anything is new."""
         known = self.properties() or {}
         tables = sorted({*json.loads(known.get(_tables_key(pipeline), "[]")), *root_tables})
-        wanted = {
-            f"dlt.schema.{schema.schema_name}": _encode(schema),
-            _tables_key(pipeline): json.dumps(tables),
-        }
-        current = known.get(f"dlt.schema.{schema.schema_name}")
-        if current and _decode(current).version_hash == schema.version_hash:
-            del wanted[f"dlt.schema.{schema.schema_name}"]
+        schema_key = f"{_SCHEMAS}{pipeline}/{schema.schema_name}"
+        wanted = {_tables_key(pipeline): json.dumps(tables)}
+        current = known.get(schema_key)
+        if not current or _decode(current).version_hash != schema.version_hash:
+            wanted[schema_key] = _encode(schema)
         if changed := {key: value for key, value in wanted.items() if known.get(key) != value}:
             self._set(changed)
 

@@ -252,3 +252,32 @@ def test_a_machine_that_is_lost_in_a_refresh_takes_no_rows_along(lake: Lake, tmp
     run("another")
 
     assert sorted(row["id"] for row in lake.rows("bronze.items")) == list(range(5))
+
+
+def replaced(table: str, *lines: int) -> Any:
+    """Return orders, with a child table, that replace what this table holds."""
+    rows = [{"id": 1, "lines": [{"no": number} for number in lines]}]
+    return dlt.resource(rows, name="orders", table_name=table, write_disposition="replace")
+
+
+def test_pipelines_whose_sources_have_one_name_leave_each_others_tables_alone(
+    lake: Lake, tmp_path: Path
+) -> None:
+    def load(pipeline: str, resource: Any) -> None:
+        dlt.pipeline(
+            pipeline,
+            destination=floe_ingest.iceberg(**lake.properties),
+            dataset_name="bronze",
+            pipelines_dir=str(tmp_path / "work"),
+        ).run(dlt.source(lambda: resource, name="shop")())
+        shutil.rmtree(tmp_path / "work")
+
+    load("north", replaced("a", 1, 2))
+    load("south", replaced("b", 3))
+    load("north", replaced("a", 4))
+    assert ids(lake, "b") == [1]
+    load("south", replaced("b"))
+
+    assert ids(lake, "a") == ids(lake, "b") == [1]
+    assert [row["no"] for row in lake.rows("bronze.a__lines")] == [4]
+    assert lake.rows("bronze.b__lines") == []
