@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from floe_ingest.dataplane.columns import Column, identifier, literal
 from floe_ingest.dataplane.connection import DataPlaneSettings, attach, connect
 from floe_ingest.dataplane.copy import FileOptions, WrittenFile, copy_to_parquet
+from floe_ingest.dataplane.row_versions import row_version
 from floe_ingest.errors import SchemaError, SourceConfigurationError, SourceConnectionError
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class OpenScan:
         folder: Path,
         options: FileOptions,
         lenient: frozenset[str] = frozenset(),
+        version: str | None = None,
     ) -> list[WrittenFile]:
         """Write all rows into data files below ``folder``.
 
@@ -125,13 +127,19 @@ class OpenScan:
             folder: see ``copy_to_parquet``.
             options: see ``copy_to_parquet``.
             lenient: columns whose values become NULL where they do not fit; elsewhere that is an error.
+            version: the one of ``columns`` that holds each row's version, made of its other columns.
         """
+        values = [column for column in columns if column.name != version]
         parts = [
             f"{self._value(origins.get(column.name), column, column.name in lenient)}"
             f" AS {identifier(column.name)}"
-            for column in columns
+            for column in values
         ]
         select = f"SELECT {', '.join(parts)} FROM ({self.scan.select}) AS scan"
+        if version is not None:
+            made = f"{row_version(column.name for column in values)} AS {identifier(version)}"
+            names = [made if column.name == version else identifier(column.name) for column in columns]
+            select = f"SELECT {', '.join(names)} FROM ({select}) AS rows_of_scan"
         return copy_to_parquet(self.connection, select, columns, folder, options, self.scan.parameters)
 
     def _value(self, origin: str | None, column: Column, lenient: bool) -> str:

@@ -11,6 +11,7 @@ import structlog
 
 from floe_ingest.dataplane.scan import open_scan, stopped_on_data
 from floe_ingest.engine.contracts import Contract, Fitted, fit
+from floe_ingest.engine.row_versions import with_versions
 from floe_ingest.errors import PluginLoadError, SchemaError
 from floe_ingest_hookspecs import BulkScan
 
@@ -47,6 +48,8 @@ class BulkLanding:
         hand_to_dlt: has dlt keep to the contract, with that of child tables, where items are rows.
         folder: where files wait for their load package.
         settings: how much of the machine DuckDB may take.
+        version: gives the column that tells versions of rows apart and that no source has, as in ``scd2``;
+            None for a resource without one.
         reading: keeps a resource with a cursor to what is new; None for one without.
     """
 
@@ -62,6 +65,7 @@ class BulkLanding:
     hand_to_dlt: Callable[[], object]
     folder: Path
     settings: DataPlaneSettings
+    version: Callable[[], str | None]
     reading: CursorReading | None = None
 
     def __call__(self, item: Any, meta: Any = None) -> Any:
@@ -70,9 +74,11 @@ class BulkLanding:
             return self._land(item)
         if isinstance(item, dict | list):
             self.hand_to_dlt()
-        if self.reading is None or self._is_of_another_table(meta):
+        if self._is_of_another_table(meta):
             return item
-        return self._new_of(item, self.reading)
+        if self.reading is not None:
+            item = self._new_of(item, self.reading)
+        return with_versions(item, self.version())
 
     def _is_of_another_table(self, meta: Any) -> bool:
         """Tell whether an item goes to a table beside the resource's own, which has no cursor."""
@@ -128,11 +134,20 @@ class BulkLanding:
                 variants = self.variants(self.table, fitted.columns)
                 fitted, origins = _with_variants(fitted, origins, variants)
             schema = _ordered_as_in_dlt(fitted.columns, self.table, self.existing)
+            version = self.version()
+            if version is not None and version not in schema.names:
+                schema = _with_version(schema, version)
             columns = self.columns_for(self.table, schema)
             taken, left = self._take_in(scan, schema, origins)
             new = opened if self.reading is None else self.reading.scan(opened, origins)
             kept = {name: origin for name, origin in origins.items() if name in fitted.columns.names}
-            write = partial(self._write_rows, columns=columns, origins=kept, lenient=fitted.lenient)
+            write = partial(
+                self._write_rows,
+                columns=columns,
+                origins=kept,
+                lenient=fitted.lenient,
+                version=None if version in kept else version,
+            )
             files = [] if taken else write(new)
             if files and self.reading is not None:
                 self.reading.landed(new, [file.path for file in files], origins)
@@ -161,10 +176,11 @@ class BulkLanding:
         columns: Sequence[Column],
         origins: Mapping[str, str],
         lenient: frozenset[str],
+        version: str | None,
     ) -> list[WrittenFile]:
         there = {name: origin for name, origin in origins.items() if origin in opened.types}
         options = replace(self.options(self.table), ordered=opened.scan.ordered)
-        return opened.write(columns, there, self.folder, options, lenient)
+        return opened.write(columns, there, self.folder, options, lenient, version)
 
     def _take_in(
         self, scan: BulkScan, schema: pa.Schema, origins: Mapping[str, str]
@@ -175,7 +191,8 @@ class BulkLanding:
         """
         from floe_ingest.destination.foreign import take_in
 
-        if not scan.files or self.reading is not None or any(n != origin for n, origin in origins.items()):
+        as_it_is = self.reading is None and self.version() is None
+        if not scan.files or not as_it_is or any(n != origin for n, origin in origins.items()):
             return [], list(scan.files)
         target = self.schema_for(self.table, schema)
         taken: list[tuple[Path, int]] = []
@@ -202,6 +219,12 @@ def _with_variants(
     return Fitted(columns, fitted.lenient), {
         names.get(name, name): origin for name, origin in origins.items()
     }
+
+
+def _with_version(schema: pa.Schema, column: str) -> pa.Schema:
+    import pyarrow as pa
+
+    return schema.append(pa.field(column, pa.string(), nullable=False))
 
 
 def _zoneless(schema: pa.Schema) -> dict[str, TColumnSchema]:

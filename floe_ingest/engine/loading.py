@@ -29,6 +29,7 @@ from floe_ingest.engine.resources import (
     merges,
     selected,
 )
+from floe_ingest.engine.row_versions import made_version
 from floe_ingest.errors import PluginError, SchemaError
 from floe_ingest.redaction import guard_logger, redacted_traceback
 from floe_ingest.telemetry import Events, metrics, span
@@ -473,6 +474,7 @@ class _Attempt:
             hand_to_dlt=cache(hand_to_dlt),
             folder=folder.landing,
             settings=settings,
+            version=cache(lambda: made_version(resource)),
             reading=reading,
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from floe_ingest.config import parse_partition, parse_sort
 from floe_ingest.engine.contracts import Contract
 from floe_ingest.engine.row_cursors import check_cursor, range_hint, read_rows_by
+from floe_ingest.engine.row_versions import make_versions
 from floe_ingest.errors import ConfigurationError, PluginLoadError
 
 if TYPE_CHECKING:
@@ -181,8 +182,10 @@ def aim(
             _allow_null_keys(resource)
             hand_to_dlt = partial(resource.apply_hints, **by_dlt)
             resource.add_step(landing(table, resource, contract, cursor, hand_to_dlt))
-        elif cursor is not None:
+            continue
+        if cursor is not None:
             read_rows_by(cursor, resource)
+        make_versions(resource)
 
 
 def _put_into_schema(resource: DltResource, source: DltSource) -> None:
