@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # The pinned versions, so that what is installed is what was tested.
 INSTALL := $(PIP) install --constraint constraints.txt --editable
 # What make test-services runs the destination's contract suite on, and the part of the suite that depends on it.
+# Tests marked `dealt` have many cases that do not depend on the catalog (which type becomes which, how a partition's
+# value is reckoned): each case runs on one of these, and on all of them only one by one, as LAKES=nessie-minio.
 LAKES ?= sql-postgres rest-files rest-minio nessie-minio
 SERVED_CONTRACT := $(addprefix tests/contract/destination/test_,loads.py merges.py layout.py schema.py state.py \
 	concurrency.py lost_answers.py crashes.py)

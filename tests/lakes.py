@@ -14,7 +14,7 @@ from readers import read_by_duckdb
 from floe_ingest.destination.nessie import adapt_commits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 SERVED = ("sql-postgres", "rest-files", "rest-minio", "nessie-minio")
 """Lakes on real servers, by the names that ``--lake`` takes."""
+
+
+def dealt_to(number: int, lakes: Sequence[str]) -> str:
+    """Return the one lake that runs a test's case of a number, where its cases do not depend on the lake.
+
+    Each round begins one lake further: of cases that take turns in two ways, every lake has both.
+    """
+    round_, place = divmod(number, len(lakes))
+    return lakes[(round_ + place) % len(lakes)]
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lakes import Lake, served_lake
+from lakes import Lake, dealt_to, served_lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NEWEST_ONLY = "nessie-minio"
 
@@ -21,13 +21,41 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests that go back in time where a catalog shows only the newest snapshot."""
-    gone = {
-        item for item in items if item.get_closest_marker("needs_history") and _lake_of(item) == NEWEST_ONLY
-    }
+    """Leave out what a lake cannot show, and what another lake of the same run shows as well."""
+    lakes = config.getoption("--lake") or []
+    gone = {item for item in items if _is_of_here(item) and _is_out_of_place(item, lakes)}
+    gone |= _dealt_to_others([item for item in items if item.get_closest_marker("dealt")], lakes)
     if gone:
         config.hook.pytest_deselected(items=list(gone))
         items[:] = [item for item in items if item not in gone]
+
+
+def _is_of_here(item: pytest.Item) -> bool:
+    return Path(__file__).parent in item.path.parents
+
+
+def _is_out_of_place(item: pytest.Item, lakes: list[str]) -> bool:
+    """Whether a test needs what its lake does not show, or needs no lake where lakes are asked for."""
+    lake = _lake_of(item)
+    if lake is None:
+        return bool(lakes)
+    return lake == NEWEST_ONLY and item.get_closest_marker("needs_history") is not None
+
+
+def _dealt_to_others(items: list[pytest.Item], lakes: list[str]) -> set[pytest.Item]:
+    """Return the cases that are another lake's: of each test, every case is one lake's."""
+    cases: dict[str, list[str]] = {}
+    gone = set()
+    for item in items:
+        test, _, case = item.nodeid.partition("[")
+        known = cases.setdefault(test, [])
+        lake = _lake_of(item)
+        case = case.removeprefix(lake or "")
+        if case not in known:
+            known.append(case)
+        if lakes and dealt_to(known.index(case), lakes) != lake:
+            gone.add(item)
+    return gone
 
 
 def _lake_of(item: pytest.Item) -> str | None:

@@ -180,7 +180,7 @@ def test_killed_and_run_again_on_a_new_machine(lake: Lake, tmp_path: Path, point
 
 
 @pytest.mark.parametrize("disposition", ["append", "upsert"])
-def test_killed_at_any_instant(lake: Lake, tmp_path: Path, disposition: str) -> None:
+def test_killed_at_any_instant(tmp_path: Path, disposition: str) -> None:
     started = time.monotonic()
     assert load(Lake(tmp_path / "measured"), tmp_path / "measuring" / "work", disposition=disposition) == 0
     whole = time.monotonic() - started

@@ -185,6 +185,7 @@ OTHER = {
 }
 
 
+@pytest.mark.dealt
 @pytest.mark.parametrize("strategy", ["upsert", "insert-only"])
 @pytest.mark.parametrize("name", OTHER)
 @pytest.mark.parametrize("turned", [False, True], ids=["last", "first"])
