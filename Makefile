@@ -54,6 +54,7 @@ test: lint ## Run everything that a change has to pass: lint, then all tests but
 
 .PHONY: test-services
 test-services: $(VENV)/.installed-dev ## Run what needs real catalogs and object stores; fetches and starts them
+	PYTHONPATH=scripts $(BIN)/python -m services fetch
 	$(BIN)/python -m pytest $(SPREAD) tests/services $(SERVED_CONTRACT) $(addprefix --lake=,$(LAKES)) $(ARGS)
 
 .PHONY: chaos

@@ -33,11 +33,13 @@ class Fault:
             ``CUT`` breaks the connection in the middle of the body, ``AS_IT_IS`` changes nothing.
         done: whether the server gets the request all the same, before the answer goes wrong.
         delay_seconds: before the answer.
+        then_gone: whether the server is gone from this answer on.
     """
 
     status: int
     done: bool = False
     delay_seconds: float = 0.0
+    then_gone: bool = False
 
 
 @dataclass
@@ -82,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers, answer = self.ask(body)
         if fault is not None:
             time.sleep(fault.delay_seconds)
+            if fault.then_gone:
+                self.proxy.is_gone.set()
             if fault.status == RESET:
                 self.close_connection = True
                 self.connection.close()

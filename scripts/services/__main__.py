@@ -1,5 +1,6 @@
-"""``python -m services up | down | status``: the servers of ``Services``, kept running for trying things out.
+"""``python -m services up | down | status | fetch``: the servers of ``Services``, kept running to try out.
 
+``fetch`` starts nothing: it gets the programs of these and of all other tests, so that no test waits for it.
 ``up`` starts one process in the background that runs them all, and writes their addresses into ``.env``, as
 ``export NAME=value`` lines. ``down`` asks that process to end them. No other process is touched.
 """
@@ -21,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from services import programs
 from services.processes import ServiceError
 from services.together import Services
 
@@ -153,6 +155,12 @@ def down() -> int:
     return 0
 
 
+def fetch() -> int:
+    """Fetch the programs that are missing; return 0."""
+    programs.fetch_all()
+    return 0
+
+
 def status() -> int:
     """Print what is running; return 0 if all is."""
     servers = _servers()
@@ -190,7 +198,7 @@ def _write(file: Path, text: str) -> None:
     beside.replace(file)
 
 
-COMMANDS = {"up": up, "down": down, "status": status, "serve": serve}
+COMMANDS = {"up": up, "down": down, "status": status, "fetch": fetch, "serve": serve}
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in COMMANDS and len(sys.argv) == 2:
@@ -198,4 +206,4 @@ if __name__ == "__main__":
             sys.exit(COMMANDS[sys.argv[1]]())
         except ServiceError as error:
             sys.exit(str(error))
-    sys.exit("usage: python -m services up|down|status")
+    sys.exit("usage: python -m services up|down|status|fetch")

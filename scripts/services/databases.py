@@ -146,7 +146,7 @@ def mariadb_server() -> Iterator[MariaServer]:
         init = folder / "init.sql"
         init.write_text(_maria_login("shop"), encoding="utf-8")
         command = [
-            programs.mariadb("mariadbd"),
+            programs.mariadbd(),
             "--no-defaults",
             *own,
             f"--datadir={data}",

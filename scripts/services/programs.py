@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 from services.processes import ServiceError, call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server@v1.52.3"
@@ -38,6 +40,31 @@ def cache_folder() -> Path:
         return Path(given)
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "floe-ingest" / "services"
+
+
+def fetch_all() -> None:
+    """Fetch every program that is missing, several at a time, and print how long each took.
+
+    Raises:
+        ServiceError: one cannot be had.
+    """
+    # Those of a group are fetched one after the other: by Go, by Maven, by npm, by apt.
+    groups: Sequence[Sequence[Callable[[], object]]] = (
+        (minio, fake_gcs_server, toxiproxy),
+        (iceberg_rest, nessie, spark),
+        (azurite,),
+        (postgresql, mariadbd, browser),
+    )
+    with ThreadPoolExecutor(len(groups)) as pool:
+        for done in [pool.submit(_fetch_each, group) for group in groups]:
+            done.result()
+
+
+def _fetch_each(group: Sequence[Callable[[], object]]) -> None:
+    for program in group:
+        started = time.monotonic()
+        program()
+        print(f"{program.__name__:16}{time.monotonic() - started:5.0f} s", flush=True)
 
 
 def minio() -> Path:
@@ -143,6 +170,11 @@ def mariadb(program: str) -> str:
         ServiceError: it is not installed.
     """
     return _required(program, "mariadb-server")
+
+
+def mariadbd() -> str:
+    """Return MariaDB's server; see ``mariadb``."""
+    return mariadb("mariadbd")
 
 
 def browser() -> tuple[str, str]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import dlt
 import pytest
+from dlt.destinations.adapters import iceberg_adapter
+from dlt.pipeline.exceptions import PipelineStepFailed
 from lakes import Lake, served_lake
 
 import floe_ingest
@@ -60,6 +62,22 @@ def test_clean_is_refused_and_says_what_cleans_instead(lake: Lake, tmp_path: Pat
         assert "nessie-gc" in said
         assert "Traceback" not in said
     assert lake.stored_files("bronze.files") == before
+
+
+def test_format_version_1_is_refused(lake: Lake, tmp_path: Path) -> None:
+    """Nessie makes tables of version 2, whatever is asked for."""
+    pipeline = dlt.pipeline(
+        "shop",
+        destination=floe_ingest.iceberg(**lake.properties),
+        dataset_name="bronze",
+        pipelines_dir=str(tmp_path / "work"),
+    )
+    resource = dlt.resource([{"id": 1}], name="items")
+
+    with pytest.raises(PipelineStepFailed, match="format-version cannot be applied: Cannot downgrade v2"):
+        pipeline.run(iceberg_adapter(resource, table_properties={"format-version": "1"}))
+
+    assert not lake.catalog().table_exists("bronze.items")
 
 
 @pytest.mark.parametrize("load_between", [False, True], ids=["at once", "after another load"])

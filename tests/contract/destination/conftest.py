@@ -11,7 +11,9 @@ from lakes import Lake, dealt_to, served_lake
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NEWEST_ONLY = "nessie-minio"
+NESSIE = "nessie-minio"
+NEEDS = ("needs_history", "needs_versions")
+"""Marks of what a test needs and Nessie does not have."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,7 +41,7 @@ def _is_out_of_place(item: pytest.Item, lakes: list[str]) -> bool:
     lake = _lake_of(item)
     if lake is None:
         return bool(lakes)
-    return lake == NEWEST_ONLY and item.get_closest_marker("needs_history") is not None
+    return lake == NESSIE and any(item.get_closest_marker(mark) for mark in NEEDS)
 
 
 def _dealt_to_others(items: list[pytest.Item], lakes: list[str]) -> set[pytest.Item]:

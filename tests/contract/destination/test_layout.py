@@ -355,7 +355,7 @@ def test_changes_of_the_layout_are_told(lake: Lake, pipeline: dlt.Pipeline) -> N
     assert lake.snapshots("bronze.items") == 3
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [pytest.param(1, marks=pytest.mark.needs_versions), 2])
 def test_the_format_version_is_as_asked(lake: Lake, pipeline: dlt.Pipeline, version: int) -> None:
     merge: Any = {"disposition": "merge", "strategy": "upsert"}
     for value in ("a", "b"):
@@ -370,6 +370,7 @@ def test_the_format_version_is_as_asked(lake: Lake, pipeline: dlt.Pipeline, vers
     assert lake.duckdb("bronze.items", "SELECT id, v FROM t").to_pylist() == [{"id": 1, "v": "b"}]
 
 
+@pytest.mark.needs_versions
 def test_a_format_version_is_upgraded_and_never_taken_back(lake: Lake, pipeline: dlt.Pipeline) -> None:
     for version in ("1", "2"):
         pipeline.run(
@@ -394,6 +395,7 @@ def test_format_version_3_is_refused(lake: Lake, pipeline: dlt.Pipeline) -> None
     assert not lake.catalog().table_exists("bronze.items")
 
 
+@pytest.mark.needs_versions
 def test_a_table_of_format_version_3_is_refused(lake: Lake, pipeline: dlt.Pipeline) -> None:
     catalog = lake.catalog()
     catalog.create_namespace("bronze")
