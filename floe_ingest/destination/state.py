@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from floe_ingest.destination.ledger import LoadMark
 
 
-# What the text of most states has in common; deflate then writes the rest alone. Part of the format "1:".
+# What the texts of most states have in common, with the engine's cursors and with dlt's; deflate then writes
+# the rest alone. Part of the format "1:".
 _COMMON = (
+    b'{"v":1,"s":{"":{"":{"floe_ingest_cursors":{"id":{"last_value":"","zone":false}}}}}}'
     b'{"v":1,"s":{"":{"":{"incremental":{"id":{"initial_value":null,"last_value":"","unique_hashes":["],'
     b'"start_value":'
 )
@@ -71,17 +73,17 @@ class ResourceState:
         )
 
     def packed(self) -> str:
-        """Return it as text: the format's number, and base64 of deflated JSON."""
+        """Return it as text: the format's number, and base85 of deflated JSON."""
         # Typed as dlt does it: cursors are timestamps, dates and decimals.
         document = dlt_json.typed_dumpb({"v": self.version, "s": self.states})
         deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=_COMMON)
-        return _FORMAT + base64.b64encode(deflate.compress(document) + deflate.flush()).decode()
+        return _FORMAT + base64.b85encode(deflate.compress(document) + deflate.flush()).decode()
 
     @classmethod
     def unpack(cls, text: str) -> ResourceState:
         """Return what ``packed`` gave."""
         inflate = zlib.decompressobj(-zlib.MAX_WBITS, zdict=_COMMON)
-        document = dlt_json.typed_loadb(inflate.decompress(base64.b64decode(text.removeprefix(_FORMAT))))
+        document = dlt_json.typed_loadb(inflate.decompress(base64.b85decode(text.removeprefix(_FORMAT))))
         return cls(document["v"], document["s"])
 
     def put_into(self, state: Mapping[str, Any]) -> dict[str, Any]:
