@@ -13,7 +13,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt --editable
 # What make test-services runs the destination's contract suite on, and the part of the suite that depends on it.
 # Tests marked `dealt` have many cases that do not depend on the catalog (which type becomes which, how a partition's
-# value is reckoned): each case runs on one of these, and on all of them only one by one, as LAKES=nessie-minio.
+# value is reckoned; merges that were killed and commits whose answers were lost on those that show all snapshots):
+# each case runs on one of these. LAKES=rest-minio runs all on one.
 LAKES ?= sql-postgres rest-files rest-minio nessie-minio
 SERVED_CONTRACT := $(addprefix tests/contract/destination/test_,loads.py merges.py layout.py schema.py state.py \
 	concurrency.py lost_answers.py crashes.py)

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what a lake cannot show, and what another lake of the same run shows as well."""
     lakes = config.getoption("--lake") or []
     gone = {item for item in items if _is_of_here(item) and _is_out_of_place(item, lakes)}
-    gone |= _dealt_to_others([item for item in items if item.get_closest_marker("dealt")], lakes)
+    gone |= _dealt_to_others(items, lakes)
     if gone:
         config.hook.pytest_deselected(items=list(gone))
         items[:] = [item for item in items if item not in gone]
@@ -45,17 +45,20 @@ def _is_out_of_place(item: pytest.Item, lakes: list[str]) -> bool:
 
 
 def _dealt_to_others(items: list[pytest.Item], lakes: list[str]) -> set[pytest.Item]:
-    """Return the cases that are another lake's: of each test, every case is one lake's."""
+    """Return the cases that are another lake's: of each test marked ``dealt``, every case is one lake's."""
     cases: dict[str, list[str]] = {}
     gone = set()
     for item in items:
+        mark, lake = item.get_closest_marker("dealt"), _lake_of(item)
+        if mark is None or lake is None or lake == mark.kwargs.get("all_on"):
+            continue
         test, _, case = item.nodeid.partition("[")
+        case = case.removeprefix(lake)
         known = cases.setdefault(test, [])
-        lake = _lake_of(item)
-        case = case.removeprefix(lake or "")
         if case not in known:
             known.append(case)
-        if lakes and dealt_to(known.index(case), lakes) != lake:
+        among = [other for other in lakes if other != mark.kwargs.get("all_on")]
+        if among and dealt_to(known.index(case), among) != lake:
             gone.add(item)
     return gone
 

@@ -137,6 +137,7 @@ def test_killed_and_run_again_in_the_same_folder(lake: Lake, tmp_path: Path, poi
     assert_equal_to_source(lake)
 
 
+@pytest.mark.dealt(all_on="nessie-minio")
 @pytest.mark.parametrize("disposition", ["replace", "upsert", "delete-insert", "insert-only", "scd2"])
 @pytest.mark.parametrize("point", ["after-write", "between-tables", "after-commit"])
 @pytest.mark.parametrize("folder", ["work", "elsewhere"])

@@ -46,6 +46,7 @@ def load(pipeline: dlt.Pipeline, ids: range, disposition: str) -> None:
     )
 
 
+@pytest.mark.dealt(all_on="nessie-minio")
 @pytest.mark.parametrize("disposition", DISPOSITIONS)
 @pytest.mark.parametrize("first", [True, False], ids=["new table", "known table"])
 @pytest.mark.parametrize(
