@@ -121,6 +121,7 @@ def test_state_without_rows_is_kept_beside_a_resource_with_rows(lake: Lake, tmp_
     assert ids(lake, "items") == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.needs_history
 def test_state_without_rows_goes_with_a_rollback(lake: Lake, tmp_path: Path) -> None:
     run(lake, tmp_path / "1", polled(1, [1]))
     run(lake, tmp_path / "2", polled(2, [2]))
@@ -159,9 +160,12 @@ def evolve(table: Table) -> None:
     "events",
     [
         [compact],
-        [expire_all_but_the_newest],
-        [compact, expire_all_but_the_newest],
-        [expire_all_but_the_newest, compact, compact, expire_all_but_the_newest],
+        pytest.param([expire_all_but_the_newest], marks=pytest.mark.needs_history),
+        pytest.param([compact, expire_all_but_the_newest], marks=pytest.mark.needs_history),
+        pytest.param(
+            [expire_all_but_the_newest, compact, compact, expire_all_but_the_newest],
+            marks=pytest.mark.needs_history,
+        ),
         [set_a_property, evolve],
     ],
     ids=lambda events: "+".join(event.__name__ for event in events),
@@ -178,6 +182,7 @@ def test_cursors_survive(lake: Lake, tmp_path: Path, events: list[Any]) -> None:
     assert ids(lake, "others") == list(range(5))
 
 
+@pytest.mark.needs_history
 def test_one_of_two_tables_rolled_back_takes_its_own_cursor_back(lake: Lake, tmp_path: Path) -> None:
     for upto in (2, 4, 6):
         run(lake, tmp_path / "work", counted("items", upto), counted("others", upto))
@@ -191,6 +196,7 @@ def test_one_of_two_tables_rolled_back_takes_its_own_cursor_back(lake: Lake, tmp
     assert ids(lake, "others") == list(range(7))
 
 
+@pytest.mark.needs_history
 def test_a_rollback_whose_newer_snapshots_are_expired(lake: Lake, tmp_path: Path) -> None:
     for upto in (2, 4, 6):
         run(lake, tmp_path / "work", counted("items", upto))
