@@ -198,16 +198,19 @@ class IcebergClient(JobClientBase, WithStateSync):
 
         Raises:
             DestinationUndefinedEntity: nothing was ever loaded into this namespace.
+            DestinationTerminalException: nobody can tell any more where a resource stopped.
         """
         from pyiceberg.exceptions import NoSuchTableError
 
         meta = self.meta
         if meta.properties() is None:
             raise DestinationUndefinedEntity(f"Namespace {'.'.join(self.namespace)} holds no loads")
+        is_emptied = getattr(Container()[PipelineContext].pipeline(), "refresh", None) is not None
         states: dict[str, dict[str, Any] | None] = {}
         for table in meta.root_tables(pipeline_name):
             try:
-                states[table] = stored_state(self.catalog.load_table((*self.namespace, table)), pipeline_name)
+                found = self.catalog.load_table((*self.namespace, table))
+                states[table] = stored_state(found, pipeline_name, is_emptied=is_emptied)
             except NoSuchTableError:
                 states[table] = None
         # Which resource feeds which table matters only where there is something to merge.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.dataplane.keys import KeyCounts, count_keys
-from floe_ingest.destination.ledger import LOAD_ID, PIPELINE, ROWS, STATE, ancestry
+from floe_ingest.destination.ledger import LOAD_ID, PIPELINE, ROWS, STATE
+from floe_ingest.destination.lineage import ancestry
 from floe_ingest.destination.state import ResourceState
 
 if TYPE_CHECKING:

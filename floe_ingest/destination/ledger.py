@@ -14,10 +14,13 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dlt.common.destination.exceptions import DestinationTerminalException
+
+from floe_ingest.destination.lineage import Lineage, ancestry
 from floe_ingest_hookspecs import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
@@ -247,16 +250,6 @@ def children_settled_to(metadata: TableMetadata) -> int:
     return max((record.get("children-settled-to", 0) for record in _records(metadata).values()), default=0)
 
 
-def ancestry(metadata: TableMetadata) -> Iterator[Snapshot]:
-    """Yield the snapshots that lead to the current one, newest first, as far as they are known."""
-    by_id = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
-    snapshot = by_id.get(metadata.current_snapshot_id) if metadata.current_snapshot_id else None
-    while snapshot is not None:
-        yield snapshot
-        parent = snapshot.parent_snapshot_id
-        snapshot = by_id.get(parent) if parent is not None else None
-
-
 def loads_of(metadata: TableMetadata) -> list[RecordedLoad]:
     """Return the loads that a table holds, newest first, as far as its snapshots and its properties tell.
 
@@ -264,7 +257,7 @@ def loads_of(metadata: TableMetadata) -> list[RecordedLoad]:
     """
     made = (RecordedLoad.of(snapshot) for snapshot in ancestry(metadata))
     found = {load.snapshot_id: load for load in made if load is not None}
-    lineage = _Lineage.of(metadata)
+    lineage = _lineage(metadata)
     recorded = [
         load
         for pipeline, record in _records(metadata).items()
@@ -324,66 +317,59 @@ def is_forgotten(metadata: TableMetadata, pipeline: str, instant_ms: float) -> b
     )
 
 
+def resource_state(metadata: TableMetadata, record: Mapping[str, Any], pipeline: str) -> str | None:
+    """Return the state of a table's resource, packed, as the loads that were not rolled back left it.
+
+    Arguments:
+        metadata: of the table.
+        record: of the pipeline, whose newest load was rolled back.
+        pipeline: the pipeline's name.
+
+    Raises:
+        DestinationTerminalException: the snapshot that had it is gone.
+    """
+    if found := _newest_state(metadata, pipeline) or record.get("resource-state"):
+        return str(found)
+    lineage = _lineage(metadata)
+    held = (lineage.holds(load.snapshot_id, load.sequence_number) for load in _recent(record, pipeline))
+    if lineage.is_cut_off and "rolled-back" not in record and any(held):
+        raise DestinationTerminalException(
+            f"The newest load of pipeline {pipeline!r} was rolled back, and the snapshot that says where the "
+            f"one before it stopped is expired: wherever the next load went on, rows could be missing or "
+            f"doubled. Load the table anew: floe-ingest run --full-refresh, or drop it first."
+        )
+    return None
+
+
+def _newest_state(metadata: TableMetadata, pipeline: str) -> str | None:
+    for snapshot in ancestry(metadata):
+        summary = snapshot.summary.additional_properties if snapshot.summary else {}
+        if summary.get(PIPELINE) == pipeline and STATE in summary:
+            return str(summary[STATE])
+    return None
+
+
 def record_is_current(metadata: TableMetadata, record: Mapping[str, Any]) -> bool:
     """Return whether the snapshot of a record still counts, that is, was not rolled back."""
-    return _is_current(_Lineage.of(metadata), record)
+    return _is_current(_lineage(metadata), record)
 
 
-def _is_current(lineage: _Lineage, record: Mapping[str, Any]) -> bool:
+def _is_current(lineage: Lineage, record: Mapping[str, Any]) -> bool:
     if record.get("rolled-back"):
         return False
     return lineage.holds(record["snapshot-id"], record["sequence-number"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Lineage:
-    """Which snapshots lead to a table's current one, looked up once for many questions.
+def _lineage(metadata: TableMetadata) -> Lineage:
+    def numbers() -> dict[int, int]:
+        return {
+            load.snapshot_id: load.sequence_number
+            for pipeline, record in _records(metadata).items()
+            for load in _recent(record, pipeline)
+            if load.snapshot_id is not None
+        }
 
-    Arguments:
-        version: the table's format version.
-        ids: of the current snapshot and its ancestors, as far as they are known.
-        first: the sequence number of the oldest of these.
-        known, numbers: ids and sequence numbers of all snapshots that the table shows.
-    """
-
-    version: int
-    ids: frozenset[int]
-    first: int
-    known: frozenset[int]
-    numbers: frozenset[int | None]
-
-    @classmethod
-    def of(cls, metadata: TableMetadata) -> _Lineage:
-        chain = list(ancestry(metadata))
-        return cls(
-            metadata.format_version,
-            frozenset(snapshot.snapshot_id for snapshot in chain),
-            (chain[-1].sequence_number or 0) if chain else 0,
-            frozenset(snapshot.snapshot_id for snapshot in metadata.snapshots),
-            frozenset(snapshot.sequence_number for snapshot in metadata.snapshots),
-        )
-
-    def holds(self, snapshot_id: int | None, sequence_number: int) -> bool:
-        """Return whether a snapshot is in the current one's ancestry, also where its own metadata is gone.
-
-        Arguments:
-            snapshot_id, sequence_number: of the snapshot; None where a load made a table without rows.
-        """
-        if snapshot_id is None:
-            return True
-        if not self.ids:
-            return False
-        if snapshot_id in self.ids:
-            return True
-        is_known = snapshot_id in self.known
-        if self.version == 1:  # has no sequence numbers
-            return not is_known
-        if self.first <= sequence_number:
-            return False  # the ancestry is known from before it on, and it is not in it
-        # The ancestry is cut off, since older snapshots are expired. Where this one is not, a tag may have
-        # kept it, or it was rolled back: then nothing is missing between it and what was put in its place.
-        between = range(sequence_number + 1, self.first)
-        return not is_known or any(number not in self.numbers for number in between)
+    return Lineage.of(metadata, numbers)
 
 
 def _last_number(metadata: TableMetadata) -> int:
@@ -432,12 +418,14 @@ def _kept(loads: Sequence[RecordedLoad]) -> tuple[list[RecordedLoad], int]:
 
 def _without_rolled_back(metadata: TableMetadata) -> dict[str, dict[str, Any]]:
     """Return the records that name a rolled-back load, changed so that they do no more, by pipeline."""
-    lineage = _Lineage.of(metadata)
+    lineage = _lineage(metadata)
     changed = {}
     for pipeline, record in _records(metadata).items():
         recent = _recent(record, pipeline)
         left = [load for load in recent if lineage.holds(load.snapshot_id, load.sequence_number)]
-        gone = {} if _is_current(lineage, record) else {"rolled-back": True}
+        gone: dict[str, Any] = {} if _is_current(lineage, record) else {"rolled-back": True}
+        if gone and "rolled-back" not in record and (state := _newest_state(metadata, pipeline)):
+            gone["resource-state"] = state
         if len(left) < len(recent) or (gone and "rolled-back" not in record):
             changed[pipeline] = {**record, **gone, "recent": _pack(left)}
     return changed

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from floe_ingest.destination.ledger import ancestry, children_settled_to, is_forgotten, loads_of
+from floe_ingest.destination.ledger import children_settled_to, is_forgotten, loads_of
+from floe_ingest.destination.lineage import ancestry
 
 if TYPE_CHECKING:
     from collections.abc import Collection

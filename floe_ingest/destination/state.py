@@ -18,12 +18,10 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from floe_ingest.destination.catalogs import find_table
 from floe_ingest.destination.ledger import (
-    PIPELINE,
-    STATE,
-    ancestry,
     read_record,
     record_is_current,
     record_property,
+    resource_state,
 )
 from floe_ingest.destination.staged import StagedTransaction
 
@@ -102,23 +100,28 @@ class ResourceState:
         return changed
 
 
-def stored_state(table: Table, pipeline: str) -> dict[str, Any] | None:
+def stored_state(table: Table, pipeline: str, *, is_emptied: bool = False) -> dict[str, Any] | None:
     """Return the state of a pipeline that a table's current snapshot stands for.
 
     That is what the record says, unless its snapshot was rolled back: then it is the record's with the
     resource as the newest snapshot that is left has it.
+
+    Arguments:
+        table: freshly loaded.
+        pipeline: the pipeline's name.
+        is_emptied: whether the load begins by taking out the table's rows, and the state of its resource.
+
+    Raises:
+        DestinationTerminalException: that snapshot is gone.
     """
     record = read_record(table.metadata, pipeline)
     if record is None or record["state"] is None:
         return None
     state: dict[str, Any] = dict(decompress_state(record["state"]))
-    if record_is_current(table.metadata, record):
+    if is_emptied or record_is_current(table.metadata, record):
         return state
-    for snapshot in ancestry(table.metadata):
-        summary = snapshot.summary.additional_properties if snapshot.summary else {}
-        if summary.get(PIPELINE) == pipeline and STATE in summary:
-            return ResourceState.unpack(summary[STATE]).put_into(state)
-    return None
+    held = resource_state(table.metadata, record, pipeline)
+    return ResourceState.unpack(held).put_into(state) if held is not None else None
 
 
 _retrying = retry(

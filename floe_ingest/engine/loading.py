@@ -324,8 +324,6 @@ class _Attempt:
         if self._tries > 1 or self._job.folder.resumed:
             self._skip_done(source, pipeline.pipeline_name)
         if loaded_resources(source):
-            # The state is wiped by dlt; the rows are replaced in the commit, since every table is.
-            pipeline.refresh = "drop_data" if self._job.context.full_refresh else None
             try:
                 self._remember(pipeline, pipeline.run(source))
             except SystemExit as error:
@@ -407,6 +405,8 @@ class _Attempt:
             memory_limit=job.memory_limit,
             collector=self._collector,
         )
+        # The state is wiped by dlt; the rows are replaced in the commit, since every table is.
+        pipeline.refresh = "drop_data" if job.context.full_refresh else None
         return pipeline
 
     def _known_tables(self, pipeline: Pipeline) -> frozenset[str]:

@@ -147,31 +147,54 @@ def test_we_go_on_after_it_wrote_compacted_and_expired(
     assert by_pyiceberg(lake) == by_spark(engine) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12]
 
 
+def by_cursor(lake: Lake, folder: Path, end: int, refresh: Any = None) -> None:
+    """Load up to an id, on a machine that knows nothing of earlier loads."""
+    cursor = dlt.sources.incremental("id", row_order="asc")
+
+    @dlt.resource(name="items", write_disposition="append")
+    def rows(since: Any = cursor) -> Iterator[dict[str, Any]]:
+        yield from items(0 if since.last_value is None else since.last_value, end)
+
+    dlt.pipeline(
+        "shop",
+        destination=floe_ingest.iceberg(**lake.properties),
+        dataset_name="bronze",
+        pipelines_dir=str(folder / f"work-{end}-{refresh}"),
+        refresh=refresh,
+    ).run(rows())
+
+
 def test_a_cursor_goes_back_with_the_table_that_it_rolled_back(
     engine: Spark, lake: Lake, tmp_path: Path
 ) -> None:
-    def run(end: int) -> None:
-        """Load on a machine that knows nothing of earlier loads."""
-        cursor = dlt.sources.incremental("id", row_order="asc")
-
-        @dlt.resource(name="items", write_disposition="append")
-        def rows(since: Any = cursor) -> Iterator[dict[str, Any]]:
-            yield from items(0 if since.last_value is None else since.last_value, end)
-
-        dlt.pipeline(
-            "shop",
-            destination=floe_ingest.iceberg(**lake.properties),
-            dataset_name="bronze",
-            pipelines_dir=str(tmp_path / f"work-{end}"),
-        ).run(rows())
-
-    run(3)
+    by_cursor(lake, tmp_path, 3)
     first = lake.table("bronze.items").metadata.current_snapshot_id
-    run(5)
+    by_cursor(lake, tmp_path, 5)
     assert by_spark(engine) == [0, 1, 2, 3, 4]
     engine.sql(f"CALL default.system.rollback_to_snapshot('bronze.items', {first})")
     assert by_spark(engine) == [0, 1, 2]
-    run(6)
+    by_cursor(lake, tmp_path, 6)
+    assert by_pyiceberg(lake) == by_spark(engine) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_cursor_that_it_rolled_back_and_expired_before_anybody_looked_is_refused(
+    engine: Spark, lake: Lake, tmp_path: Path
+) -> None:
+    by_cursor(lake, tmp_path, 3)
+    first = lake.table("bronze.items").metadata.current_snapshot_id
+    by_cursor(lake, tmp_path, 5)
+    engine.sql(f"CALL default.system.rollback_to_snapshot('bronze.items', {first})")
+    engine.sql("INSERT INTO bronze.items (id, kind) VALUES (10, 'spark')")
+    engine.sql(
+        "CALL default.system.expire_snapshots(table => 'bronze.items', "
+        "older_than => TIMESTAMP '2999-01-01 00:00:00', retain_last => 1)"
+    )
+
+    with pytest.raises(PipelineStepFailed, match="was rolled back, and the snapshot that says where"):
+        by_cursor(lake, tmp_path, 6)
+    assert by_pyiceberg(lake) == by_spark(engine) == [0, 1, 2, 10]
+
+    by_cursor(lake, tmp_path, 6, refresh="drop_data")
     assert by_pyiceberg(lake) == by_spark(engine) == [0, 1, 2, 3, 4, 5]
 
 

@@ -169,6 +169,20 @@ def test_a_rolled_back_load_stays_away_after_another_load_and_expiry(lake: Lake,
 
 
 @pytest.mark.needs_history
+def test_a_cursor_stays_rolled_back_after_another_load_and_expiry(lake: Lake, tmp_path: Path) -> None:
+    make(lake, tmp_path / "first").run(counted(2))
+    make(lake, tmp_path / "second").run(counted(4))
+    table = lake.table("bronze.items")
+    table.manage_snapshots().rollback_to_snapshot(table.snapshots()[0].snapshot_id).commit()
+    make(lake, tmp_path / "other", name="other").run(rows(10))
+    lake.expire()
+
+    make(lake, tmp_path / "again").run(counted(4))
+
+    assert ids(lake) == [0, 1, 2, 3, 10]
+
+
+@pytest.mark.needs_history
 def test_a_load_whose_snapshot_a_tag_keeps_is_not_taken_for_a_rolled_back_one(
     lake: Lake, tmp_path: Path
 ) -> None:
