@@ -93,8 +93,9 @@ def _result(scan: BulkScan) -> pa.Table:
         columns = ", ".join(
             f"CAST({names[name]} AS {kind}) AS {names[name]}" for name, kind in opened.types.items()
         )
-        result = opened.connection.execute(f"SELECT {columns} FROM ({scan.select})", list(scan.parameters))
-        return result.to_arrow_table()
+        query = f"SELECT {columns} FROM ({scan.select})"
+        parameters = list(scan.parameters)
+        return opened.run(lambda _: opened.connection.execute(query, parameters).to_arrow_table())
 
 
 def iceberg_name(arrow_type: str) -> str:

@@ -1,4 +1,4 @@
-"""The three ways in which a load comes: Python rows, Arrow, and a bulk scan."""
+"""The ways in which a load comes: Python rows, Arrow, a bulk scan, and record batches in one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Query(BaseModel, extra="forbid"):
 
 
 class Queries:
-    """A source that is one query, and gives its result in each of the three ways."""
+    """A source that is one query, and gives its result in each way."""
 
     @hookimpl
     def floe_ingest_source_types(self) -> list[SourceType]:
@@ -42,6 +42,10 @@ class Queries:
         if request.config.way == "scan":
             return dlt.resource([BulkScan(request.config.select)], name="typed")
         table = duckdb.sql(request.config.select).to_arrow_table()
+        if request.config.way == "batches":
+            rows = max(1, table.num_rows - 1)  # in two batches, where there are two rows
+            scan = BulkScan.of_batches(lambda: table.to_batches(rows), table.schema, origin="a query")
+            return dlt.resource([scan], name="typed")
         items = table.to_pylist() if request.config.way == "rows" else [table]
         return dlt.resource(items, name="typed")
 
@@ -63,7 +67,7 @@ def load_query(lake: Lake, folder: Path, select: str, way: str = "scan", **optio
     plugins = load_plugins(extra={"queries": Queries()})
     source = {
         "name": "typed",
-        "source_type": "query" if way == "scan" else "items",
+        "source_type": "query" if way in ("scan", "batches") else "items",
         "source_config": {"select": select, "way": way},
         "destination_table": "bronze.typed",
     }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from floe_ingest.dataplane.batches import declare, fed
 from floe_ingest.dataplane.columns import Column, identifier, literal
 from floe_ingest.dataplane.connection import DataPlaneSettings, attach, connect
 from floe_ingest.dataplane.copy import FileOptions, WrittenFile, copy_to_parquet
@@ -13,13 +14,15 @@ from floe_ingest.dataplane.row_versions import row_version
 from floe_ingest.errors import SchemaError, SourceConfigurationError, SourceConnectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
     from floe_ingest_hookspecs import BulkScan
+
+_Result = TypeVar("_Result")
 
 _SAME = frozenset(
     {"boolean", "integer", "bigint", "float", "double", "varchar", "blob", "date", "time", "timestamp"}
@@ -140,7 +143,23 @@ class OpenScan:
             made = f"{row_version(column.name for column in values)} AS {identifier(version)}"
             names = [made if column.name == version else identifier(column.name) for column in columns]
             select = f"SELECT {', '.join(names)} FROM ({select}) AS rows_of_scan"
-        return copy_to_parquet(self.connection, select, columns, folder, options, self.scan.parameters)
+        return self.run(
+            lambda few: copy_to_parquet(
+                self.connection,
+                select,
+                columns,
+                folder,
+                replace(options, parallel=options.parallel and not few),
+                self.scan.parameters,
+            )
+        )
+
+    def run(self, query: Callable[[bool], _Result]) -> _Result:
+        """Run a query over the scan, once; it is told whether the scan is known to have few rows.
+
+        Raises: see ``fed``, where record batches are read.
+        """
+        return query(False) if self.scan.batches is None else fed(self.connection, self.scan, query)
 
     def _value(self, origin: str | None, column: Column, lenient: bool) -> str:
         if origin is None:
@@ -203,13 +222,15 @@ def scan_batches(scan: BulkScan, settings: DataPlaneSettings | None = None) -> I
         settings: memory, and where to spill.
 
     Raises:
-        ValueError: the query stopped on its data; with DuckDB's words.
+        ValueError: the query stopped on its data, with DuckDB's words; or the scan is of record batches.
         SourceConfigurationError: the query is wrong, or names what is not there; likewise.
         SourceConnectionError: a database cannot be opened; likewise.
         duckdb.Error: anything else that stopped it.
     """
     import duckdb
 
+    if scan.batches is not None:
+        raise ValueError(f"{scan.origin}: the source itself makes the record batches of this scan")
     wrong = (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException, duckdb.SyntaxException)
     with _connected(scan, settings or DataPlaneSettings(), speaking=True) as connection:
         try:
@@ -243,4 +264,6 @@ def _connected(
             if not speaking:
                 raise
             raise SourceConnectionError(f"{scan.origin} cannot be opened: {error}") from error
+        if scan.batches is not None:
+            declare(connection, scan)
         yield connection

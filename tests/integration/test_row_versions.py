@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from conftest import Lake
 
-WAYS = ("scan", "arrow")
+WAYS = ("scan", "batches", "arrow")
 
 
 def load(lake: Lake, folder: Path, way: str, *rows: str, columns: str = "id, v") -> int:

@@ -163,11 +163,15 @@ def test_shares_of_memory() -> None:
 
 
 BUSY = """
+import itertools
 import time
 from pathlib import Path
 import dlt
+import pyarrow as pa
 from floe_ingest import BulkScan, SourceType, hookimpl
 from pydantic import BaseModel
+
+BATCH = pa.record_batch({"n": [1]})
 
 class Busy(BaseModel, extra="forbid"):
     way: str
@@ -180,6 +184,8 @@ def work(name, way):
     Path(name + ".started").touch()
     if way == "query":
         yield BulkScan("SELECT sum(a.i * b.i) AS s FROM range(100000000) a(i), range(100000000) b(i)")
+    elif way == "batches":
+        yield BulkScan.of_batches(lambda: itertools.repeat(BATCH), BATCH.schema, origin="batches")
     elif way == "asleep":
         time.sleep(600)
     elif way == "failing":
@@ -197,7 +203,9 @@ def floe_ingest_build_source(request):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("ways", [("query", "rows"), ("failing", "query"), ("asleep", "rows")])
+@pytest.mark.parametrize(
+    "ways", [("query", "rows"), ("failing", "query"), ("asleep", "rows"), ("batches", "query")]
+)
 def test_an_interrupt_ends_all(ways: tuple[str, ...], number: signal.Signals, tmp_path: Path) -> None:
     install_module("busyplugin", BUSY, tmp_path)
     sources = "".join(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from conftest import Lake
 
-WAYS = ["arrow", "scan"]
+WAYS = ["arrow", "scan", "batches"]
 
 
 def load(lake: Lake, folder: Path, way: str, select: str, **options: Any) -> None:
