@@ -89,7 +89,8 @@ def reflect_table(connection: Connection, database: Database, schema: str | None
     names = table_names(connection, database, schema, views=True)
     if name not in names:
         raise missing_table(name, names, database.label)
-    columns = list(connection.execute(sqlalchemy.text(f"PRAGMA table_xinfo({identifier(name)})")))
+    # As the driver takes it: text() would see a parameter in a name with `:word`.
+    columns = list(connection.exec_driver_sql(f"PRAGMA table_xinfo({identifier(name)})"))
     plans = tuple(sqlite_plan(column.name, column.type) for column in columns if column.hidden != 1)
     key = sqlalchemy.inspect(connection).get_pk_constraint(name).get("constrained_columns") or ()
     indirect = []
