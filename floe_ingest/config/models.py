@@ -244,7 +244,13 @@ class _SourceFields(_Written):
     """What a source is; apart from ``SourceConfig`` so that these fields stand first in its schema."""
 
     name: Annotated[
-        Name, Field(description="Unique in the configuration: letters, digits, _ and -.", examples=["shop"])
+        Name,
+        # dlt's limit for the name of a schema.
+        Field(
+            max_length=64,
+            description="Unique in the configuration: letters, digits, _ and -, up to 64.",
+            examples=["shop"],
+        ),
     ]
     source_type: Annotated[
         str,

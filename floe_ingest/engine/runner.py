@@ -30,7 +30,7 @@ from floe_ingest.engine.loading import Handed, SourceJob, load_source, source_at
 from floe_ingest.engine.progress import Silent
 from floe_ingest.engine.side_by_side import Stop, cores, side_by_side
 from floe_ingest.engine.sizes import bytes_so_far
-from floe_ingest.engine.workdir import new_run_id, run_folder, storage_errors
+from floe_ingest.engine.workdir import check_run_id, new_run_id, run_folder, storage_errors
 from floe_ingest.errors import (
     ConfigProblem,
     ConfigurationError,
@@ -119,13 +119,15 @@ def run(
         One entry a source. Failures of sources are in it, not raised.
 
     Raises:
-        ConfigurationError: the configuration cannot work. Nothing was loaded.
+        ConfigurationError: the configuration, or the run id, cannot work. Nothing was loaded.
         PluginError: a plugin does not keep the contract. Nothing was loaded.
         KeyboardInterrupt: the run was interrupted. All sources end within seconds.
         ValueError: ``jobs`` is less than one, or a range is asked for together with a full refresh.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
+    if run_id is not None:
+        check_run_id(run_id)
     if cursor_range is not None and full_refresh:
         raise ValueError("cursor_range loads a part of a table, full_refresh all of it: choose one")
     plugins = plugins or load_plugins()

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from floe_ingest.errors import StorageError
+from floe_ingest.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LOCK = "lock"
 _KEPT = timedelta(days=7)
+# File systems take 255 bytes; some are for the mark of a folder's copy.
+_LONGEST_NAME = 200
 _COPY = "+"
 """Between a run's id and what tells two folders of that run apart; no id has it, as it is written."""
 
@@ -78,6 +80,19 @@ def folder_name(run_id: str) -> str:
     """
     name = quote(run_id, safe="").replace("%", "=")
     return name.replace(".", "=2E", 1) if name.startswith(".") else name
+
+
+def check_run_id(run_id: str) -> None:
+    """Check that a run id can be the name of a folder.
+
+    Raises:
+        ConfigurationError: it is too long.
+    """
+    if (length := len(folder_name(run_id))) > _LONGEST_NAME:
+        raise ConfigurationError(
+            f"The run id {run_id[:20]!r}… has {len(run_id)} characters, and {length} as the name of a folder, "
+            f"where letters, digits and _.-~ count once, others three times or more. Up to {_LONGEST_NAME} can be."
+        )
 
 
 def run_id_of(name: str) -> str:
