@@ -90,8 +90,9 @@ def check_run_id(run_id: str) -> None:
     """
     if (length := len(folder_name(run_id))) > _LONGEST_NAME:
         raise ConfigurationError(
-            f"The run id {run_id[:20]!r}… has {len(run_id)} characters, and {length} as the name of a folder, "
-            f"where letters, digits and _.-~ count once, others three times or more. Up to {_LONGEST_NAME} can be."
+            f"The run id {run_id[:20]!r}… has {len(run_id)} characters, and {length} as the name of a folder: "
+            f"letters, digits and _.-~ count once there, others three times or more. Up to {_LONGEST_NAME} "
+            f"are possible."
         )
 
 
