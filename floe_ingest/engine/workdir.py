@@ -90,7 +90,7 @@ def check_run_id(run_id: str) -> None:
     """
     if (length := len(folder_name(run_id))) > _LONGEST_NAME:
         raise ConfigurationError(
-            f"The run id {run_id[:20]!r}… has {len(run_id)} characters, and {length} as the name of a folder: "
+            f"The run id {run_id[:20]!r}… has {len(run_id)} characters, and {length} as a folder's name: "
             f"letters, digits and _.-~ count once there, others three times or more. Up to {_LONGEST_NAME} "
             f"are possible."
         )
