@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import hostile
 import pytest
 from cutting_proxy import cutting_proxy
 from services.databases import LOGIN, PASSWORD
@@ -170,6 +171,23 @@ def load(lake: Lake, folder: Path, settings: dict[str, Any], **options: Any) -> 
 def source(shop: Shop, tmp_path: Path, **config: Any) -> Any:
     full = SqlDatabaseConfig.model_validate({"url": shop.url, **config})
     return sql_database.floe_ingest_build_source(request_for("sql_database", full, tmp_path))
+
+
+@pytest.mark.parametrize("backend", READERS)
+@pytest.mark.parametrize("name", hostile.HOSTILE)
+def test_hostile_names_and_values_are_no_sql(
+    lake: Lake, shop: Shop, tmp_path: Path, name: str, backend: str
+) -> None:
+    # Text as standard SQL has it; else a backslash would stand for more than itself in these statements.
+    shop.execute("SET sql_mode = 'NO_BACKSLASH_ESCAPES'", *hostile.statements(name, "`"))
+    settings = {"url": shop.url, "backend": backend}
+    assert hostile.load(lake, tmp_path, name, **settings) == len(hostile.VALUES) - 1
+    new = hostile.quoted(hostile.VALUES[-1], "'")
+    shop.execute(f"INSERT INTO {hostile.quoted(name, '`')} VALUES ({new}, 2)")
+    assert hostile.load(lake, tmp_path, name, **settings) == 1
+
+    assert hostile.loaded(lake) == hostile.VALUES
+    assert {row[0] for row in shop.execute("SHOW TABLES")} == {"canary", name}
 
 
 @pytest.mark.parametrize("backend", READERS)
