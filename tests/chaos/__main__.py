@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ from chaos.world import LAKES, world
 def main() -> int:
     """Run, print and write the report; return 1 where anything was wrong."""
     options = _options()
+    # What ends this program in the middle ends its servers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
     _say(f"seed {seed}: run again with --seed {seed}")
     with tempfile.TemporaryDirectory(prefix="floe-ingest-chaos-") as folder, world() as servers:
