@@ -23,7 +23,13 @@ from sources_support import (
 from structlog.testing import capture_logs
 
 import floe_ingest
-from floe_ingest import SchemaError, SourceAccessError, SourceConfigurationError, SourceConnectionError
+from floe_ingest import (
+    ErrorCategory,
+    SchemaError,
+    SourceAccessError,
+    SourceConfigurationError,
+    SourceConnectionError,
+)
 from floe_ingest_sources import sql_database
 from floe_ingest_sources.sql_database import SqlDatabaseConfig
 
@@ -188,6 +194,25 @@ def test_hostile_names_and_values_are_no_sql(
 
     assert hostile.loaded(lake) == hostile.VALUES
     assert {row[0] for row in shop.execute("SHOW TABLES")} == {"canary", name}
+
+
+@pytest.mark.parametrize("backend", READERS)
+def test_what_the_server_refuses_is_not_tried_again(
+    lake: Lake, shop: Shop, tmp_path: Path, backend: str
+) -> None:
+    shop.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
+    server = f"127.0.0.1:{shop.port}"
+    cases = {
+        "password": (f"mysql+pymysql://{LOGIN}:wrong@{server}/shop", {"table": "t"}),
+        "database": (shop.url.replace("/shop", "/nowhere"), {"table": "t"}),
+        "value": (shop.url, {"query": "SELECT (SELECT id FROM t) AS id"}),
+        "range": (shop.url, {"query": "SELECT 9223372036854775807 + id AS id FROM t"}),
+    }
+    for name, (url, what) in cases.items():
+        [error] = load(lake, tmp_path, {"url": url, "backend": backend, **what}).errors
+        assert error.category in (ErrorCategory.PERMANENT, ErrorCategory.CONFIGURATION), (name, error)
+    with pytest.raises(SourceConfigurationError, match="nothing"):
+        load(lake, tmp_path, {"url": shop.url, "backend": backend, "table": "nothing"})
 
 
 @pytest.mark.parametrize("backend", READERS)
