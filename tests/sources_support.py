@@ -12,7 +12,7 @@ from floe_ingest.dataplane.connection import DataPlaneSettings
 from floe_ingest.dataplane.scan import open_scan, stopped_on_data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -35,6 +35,15 @@ def items_of(source: Any) -> Iterator[tuple[str, Any]]:
         except ResourceExtractionError as error:
             cause = error.__cause__ or error
             raise cause from cause.__cause__
+
+
+def batches_of(items: Iterable[Any]) -> Iterator[Any]:
+    """Yield what a source yields, and instead of a scan of record batches those."""
+    for item in items:
+        if isinstance(item, BulkScan) and item.batches is not None:
+            yield from item.batches()
+        else:
+            yield item
 
 
 def landed(source: Any) -> dict[str, pa.Table]:

@@ -22,13 +22,20 @@ from floe_ingest_sources._sql import literal, select_from
 from floe_ingest_sources.sql_database import drivers, duckdb_file, generic, mysql, postgres, shards, sqlite
 from floe_ingest_sources.sql_database.config import is_pattern
 from floe_ingest_sources.sql_database.relation import Relation
-from floe_ingest_sources.sql_database.streams import by_arrow, by_driver, by_shards, by_sqlalchemy, speaking
+from floe_ingest_sources.sql_database.streams import (
+    by_arrow,
+    by_driver,
+    by_shards,
+    by_sqlalchemy,
+    in_bulk,
+    speaking,
+)
 from floe_ingest_sources.sql_database.types import nan_guard
 from floe_ingest_sources.sql_database.urls import ATTACHED, TIMEOUT_SECONDS, Database, database_of
 from floe_ingest_sources.sql_database.windows import cursor_plan, narrow_statement, postgres_condition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from dlt.common.schema.typing import TColumnSchema
     from sqlalchemy import Connection
@@ -137,9 +144,10 @@ def _items(request: SourceRequest, database: Database, name: str) -> Iterator[An
         pieces, column = _split(connection, database, config, relation)
     # The connection is closed before another reader opens its own.
     if len(pieces) > 1:
-        yield from by_shards(pieces, column, database, config, lambda: _whole(database, config, relation))
+        items = by_shards(pieces, column, database, config, lambda: _whole(database, config, relation))
     else:
-        yield from _whole(database, config, relation)
+        items = _whole(database, config, relation)
+    yield from in_bulk(items, f"{relation.origin} of {database.label}")
 
 
 def _split(
@@ -168,7 +176,7 @@ def _whole_is_parallel(database: Database, config: SqlDatabaseConfig, relation: 
     return _blocked(database, relation, ()) is None
 
 
-def _whole(database: Database, config: SqlDatabaseConfig, relation: Relation) -> Iterator[Any]:
+def _whole(database: Database, config: SqlDatabaseConfig, relation: Relation) -> Generator[Any]:
     if config.backend == "arrow":
         yield from by_arrow(database, config, relation)
         return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from floe_ingest import SourceConnectionError
+from floe_ingest import BulkScan, SourceConnectionError
 from floe_ingest_sources.sql_database import drivers, native
 from floe_ingest_sources.sql_database.readers import read_batches
 from floe_ingest_sources.sql_database.views import one_view, read_together
@@ -31,7 +31,7 @@ def by_driver(
     config: SqlDatabaseConfig,
     relation: Relation,
     otherwise: Callable[[], Iterator[Any]],
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Read by a driver; where it fails before its first row, and was not asked for, by another reader."""
     names = {"table": relation.name, "database": database.label}
     _log.info(f"read by {drivers.NAMES[driver]}", **names, reason=reason)
@@ -46,7 +46,7 @@ def by_shards(
     database: Database,
     config: SqlDatabaseConfig,
     otherwise: Callable[[], Iterator[Any]],
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Read the shards of a relation side by side in one view of the database.
 
     Where that fails before its first row, and the shards are ``auto``, it is read otherwise.
@@ -78,6 +78,36 @@ def by_sqlalchemy(
         for statement in begin:
             connection.exec_driver_sql(statement)
         yield from read_batches(connection, relation, config.batch_rows)
+
+
+def in_bulk(items: Generator[Any], origin: str) -> Generator[Any]:
+    """Yield what a reader yields; its Arrow tables, which all have one schema, as one scan.
+
+    The first table is asked for before the scan is handed over, so that the reader which failed at once has
+    given way to another by then.
+
+    Arguments:
+        items: Arrow tables, or scans.
+        origin: what messages call them.
+    """
+    first = next(items, None)
+    if first is None:
+        return
+    if isinstance(first, BulkScan):
+        yield first
+        yield from items
+        return
+
+    def tables() -> Iterator[pa.Table]:
+        with closing(items):
+            yield first
+            yield from items
+
+    try:
+        yield BulkScan.of_batches(tables, first.schema, origin=origin)
+    except GeneratorExit:  # the load failed; elsewhere the tables may still be read after this
+        items.close()
+        raise
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sources_support import request_for
+from sources_support import batches_of, request_for
 
 from floe_ingest import SchemaError, SourceConfigurationError
 from floe_ingest_sources.sql_database import SqlDatabaseConfig
@@ -35,7 +35,8 @@ def read(tmp_path: Path, *statements: str, name: str = "t", **config: Any) -> li
         for statement in statements:
             connection.execute(statement)
     database = Database("other", "a database", make_url(url))
-    return list(_items(_request(SqlDatabaseConfig(url=url, **config), tmp_path), database, name))
+    request = _request(SqlDatabaseConfig(url=url, **config), tmp_path)
+    return list(batches_of(_items(request, database, name)))
 
 
 def _request(config: SqlDatabaseConfig, folder: Path) -> SourceRequest:

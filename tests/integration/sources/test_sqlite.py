@@ -11,7 +11,16 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sources_support import documented_types, extracted, iceberg_name, items_of, landed, request_for, scans_of
+from sources_support import (
+    batches_of,
+    documented_types,
+    extracted,
+    iceberg_name,
+    items_of,
+    landed,
+    request_for,
+    scans_of,
+)
 from structlog.testing import capture_logs
 
 import floe_ingest
@@ -209,7 +218,8 @@ def test_one_row_batches_are_all_there(tmp_path: Path) -> None:
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25) "
         "INSERT INTO t SELECT i FROM n",
     )
-    batches = [item.num_rows for _, item in items_of(source(tmp_path, table="t", batch_rows=10))]
+    items = (item for _, item in items_of(source(tmp_path, table="t", batch_rows=10)))
+    batches = [table.num_rows for table in batches_of(items)]
     assert batches == [10, 10, 5]
 
 
