@@ -54,9 +54,10 @@ test: lint ## Run everything that a change has to pass: lint, then all tests but
 	$(BIN)/python -m pytest $(SPREAD) --ignore=tests/services $(ARGS)
 
 .PHONY: test-services
-test-services: $(VENV)/.installed-dev ## Run what needs real catalogs and object stores; fetches and starts them
+test-services: $(VENV)/.installed-dev ## Run what needs real servers, which are fetched and started; result in build/services.md
 	PYTHONPATH=scripts $(BIN)/python -m services fetch
-	$(BIN)/python -m pytest $(SPREAD) tests/services $(SERVED_CONTRACT) $(addprefix --lake=,$(LAKES)) $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) tests/services $(SERVED_CONTRACT) $(addprefix --lake=,$(LAKES)) \
+		--services-summary build/services.md $(ARGS)
 
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev ## Load while servers, networks and loaders break; half an hour, result in build/chaos.md

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,7 +36,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLOE_INGEST_PLUGINS", raising=False)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.import_plugin("services_summary")
     parser.addoption(
         "--lake",
         action="append",
@@ -48,8 +49,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
     """Real servers, each started when it is first asked for."""
+    from services_summary import Asked  # by pytest first, which rewrites its plugins
+
     with Services() as started:
-        yield started
+        yield cast("Services", Asked(started))
 
 
 @pytest.fixture

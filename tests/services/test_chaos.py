@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.servers("MariaDB", "PostgreSQL", "REST catalog on MinIO", "Toxiproxy")
+
 
 SEED = 1
 

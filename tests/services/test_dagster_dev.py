@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dagster_server import Server
     from rest_support import Asked
 
+pytestmark = pytest.mark.servers("Dagster")
+
 DEFINITIONS = """
 from floe_ingest.integrations.dagster import definitions
 

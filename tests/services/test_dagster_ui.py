@@ -20,6 +20,8 @@ from services import programs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.servers("Dagster")
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 RATINGS = "ingestion__files__ratings"
 

@@ -21,6 +21,8 @@ from readers import read_by_duckdb
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
+pytestmark = pytest.mark.servers("floe's orchestrator")
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ["floe-orchestrator-dagster==0.1.0a1", "dagster-dlt>=0.29,<0.30", "pandas>=2.2,<4"]
 
