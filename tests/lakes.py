@@ -183,16 +183,8 @@ class ServedLake(Lake):
         parts = urlsplit(location)
         if self.store is None:
             shutil.rmtree(parts.path, ignore_errors=True)  # the server removes some by itself
-            return
-        import boto3
-
-        keys = {
-            "endpoint_url": self.store.endpoint,
-            "aws_access_key_id": self.store.access_key,
-            "aws_secret_access_key": self.store.secret_key,
-        }
-        bucket = boto3.resource("s3", region_name="us-east-1", **keys).Bucket(parts.netloc)
-        bucket.objects.filter(Prefix=f"{parts.path.lstrip('/')}/").delete()
+        else:
+            self.store.remove(f"{parts.path.lstrip('/')}/")
 
 
 @contextmanager

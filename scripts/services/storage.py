@@ -7,6 +7,7 @@ import os
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from services import programs
@@ -49,15 +50,28 @@ class S3Store(OfServer):
 
     def client(self, service: str = "s3") -> Any:
         """Return a boto3 client of the administrator."""
-        import boto3
+        return _client(service, self.endpoint, self.access_key, self.secret_key)
 
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name=REGION,
-        )
+    def remove(self, prefix: str) -> None:
+        """Remove the objects of the bucket whose names begin so."""
+        client = self.client()
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
+            if found := [{"Key": held["Key"]} for held in page.get("Contents", [])]:
+                client.delete_objects(Bucket=BUCKET, Delete={"Objects": found})
+
+
+@cache
+def _client(service: str, endpoint: str, access_key: str, secret_key: str) -> Any:
+    """Make a client once: it takes longer than most of what is asked of it."""
+    import boto3
+
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name=REGION,
+    )
 
 
 @contextmanager
