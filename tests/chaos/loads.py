@@ -97,7 +97,10 @@ class Loads:
         seconds = []
         for feed in self.feeds:
             before = self._next(feed)
-            seconds.append(self._attempt(feed, before, None, "undisturbed").seconds)
+            ended = self._attempt(feed, before, None, "undisturbed")
+            if ended.code != 0:  # what comes after it would be compared with rows that never landed
+                self._wrong(f"{feed.table}, undisturbed: {_told(ended)}")
+            seconds.append(ended.seconds)
         self._calm_seconds = min(seconds)
 
     def disturbed(self, number: int, fault: Fault | None = None, feed: Feed | None = None) -> None:
