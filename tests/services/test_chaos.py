@@ -24,6 +24,8 @@ pytestmark = pytest.mark.servers("MariaDB", "PostgreSQL", "REST catalog on MinIO
 
 
 SEED = 1
+# A test is up to twenty loads, one after the other, each in a process of its own.
+pytestmark = [pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
