@@ -42,6 +42,10 @@ def _name(value: str) -> str:
     return value
 
 
+# File systems take 255 bytes for a name. The table is part of one, behind the source's name.
+_LONGEST_TABLE = 160
+
+
 def _destination(value: str) -> str:
     for placeholder in _PLACEHOLDER.findall(value):
         if placeholder != "resource":
@@ -55,6 +59,8 @@ def _destination(value: str) -> str:
             f"should be namespace.table, of letters, digits, _ and -, with {RESOURCE} where several "
             f"resources are loaded"
         )
+    if len(value) > _LONGEST_TABLE:
+        raise wrong(f"should have at most {_LONGEST_TABLE} characters, not {len(value)}")
     if parts[-1].lower().startswith("_dlt"):
         raise wrong("tables that begin with _dlt are kept for the loads' own records; choose another name")
     return value

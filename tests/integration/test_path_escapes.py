@@ -120,6 +120,18 @@ def test_the_name_of_a_table(home: Path, inner: Lake, name: str) -> None:
             assert location.startswith(f"{inner.properties['warehouse']}/")
 
 
+@pytest.mark.parametrize("table", ["raw.{}", "{}.files", "raw.{}_{{resource}}"])
+def test_the_longest_name_of_a_table(home: Path, inner: Lake, table: str) -> None:
+    (home / "data" / "a.csv").write_text("id\n1\n")
+    longest = table.format("t" * (160 - len(table.format(""))))
+
+    assert files(inner, name="s" * 64, destination_table=longest).success
+    with pytest.raises(
+        floe_ingest.ConfigurationError, match="destination_table: should have at most 160 characters, not 161"
+    ):
+        files(inner, destination_table=longest.replace("t", "tt", 1))
+
+
 @pytest.mark.parametrize("name", [name for name in PATHS if "\n" not in name])
 @pytest.mark.parametrize("way", ["scan", "rows"])
 def test_the_name_of_a_column(home: Path, inner: Lake, name: str, way: str) -> None:
