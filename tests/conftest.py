@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, cast
 
 import pytest
+import secret_scan
 from hypothesis import HealthCheck, settings
 from lakes import SERVED, Lake
 from services.together import Services
@@ -34,6 +35,11 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt-data"))
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
     monkeypatch.delenv("FLOE_INGEST_PLUGINS", raising=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look for secrets in what the session leaves."""
+    config.pluginmanager.register(secret_scan)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

@@ -6,16 +6,17 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from readers import read_by_duckdb
+from secret_scan import FINDS
 
 from floe_ingest.destination.nessie import adapt_commits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -146,8 +147,6 @@ class ServedLake(Lake):
     def stored_files(self, name: str) -> set[str]:
         place = f"{self.table(name).location()}/data/"
         if self.store is None:
-            from pathlib import Path
-
             root = Path(urlsplit(place).path)
             return {f"{place}{path.relative_to(root)}" for path in root.rglob("*.parquet")}
         parts = urlsplit(place)
@@ -172,12 +171,25 @@ class ServedLake(Lake):
             tables = self._catalog.list_tables(namespace)
             # All before the first is removed: two tables may share a location.
             locations = {self._catalog.load_table(identifier).location() for identifier in tables}
+            for location in locations:
+                self._search(location)
             for identifier in tables:
                 self._catalog.drop_table(identifier)
             for location in locations:
                 self._remove(location)
             self._catalog.drop_namespace(namespace)
         self._catalog.close()
+
+    def _search(self, location: str) -> None:
+        """Look for secrets in all files of a place, which are gone when the session ends."""
+        parts = urlsplit(location)
+        if self.store is None:
+            for file in Path(parts.path).rglob("*"):
+                if file.is_file():
+                    FINDS.look_at(file.as_posix(), file.read_bytes())
+        else:
+            for key, data in self.store.contents(f"{parts.path.lstrip('/')}/"):
+                FINDS.look_at(f"s3://{parts.netloc}/{key}", data)
 
     def _remove(self, location: str) -> None:
         parts = urlsplit(location)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from services import programs
+from services.known import known
 from services.processes import OfServer, ServiceError, call, free_port, running, temporary_folder
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 SUPERUSER = "postgres"
 LOGIN = "loader"
-PASSWORD = "p@ss word/'1\""
+# With what a URL, SQL and YAML have to quote, and long enough to be found wherever it is.
+PASSWORD = "p@ss word/'1\"7Kq2xVbT9m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         ServiceError: PostgreSQL is not installed, or does not start.
     """
     binaries = programs.postgresql()
+    known("the password of PostgreSQL's loader", PASSWORD)
     with temporary_folder("postgres") as folder:
         port = free_port()
         # The server refuses to run as root, so it runs as its own user, in a folder of that user.
@@ -138,6 +141,7 @@ def mariadb_server() -> Iterator[MariaServer]:
     Raises:
         ServiceError: MariaDB is not installed, or does not start.
     """
+    known("the password of MariaDB's loader", PASSWORD)
     with temporary_folder("mariadb") as folder:
         data, socket, port = folder / "data", folder / "s.sock", free_port()
         own = ["--user=root"] if os.getuid() == 0 else []

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from services import programs
+from services.known import known
 from services.processes import OfServer, answers, free_port, running, temporary_folder
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ class S3Store(OfServer):
         """Return a boto3 client of the administrator."""
         return _client(service, self.endpoint, self.access_key, self.secret_key)
 
+    def contents(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Give the objects of the bucket whose names begin so: each one's name and bytes."""
+        client = self.client()
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
+            for held in page.get("Contents", []):
+                yield held["Key"], client.get_object(Bucket=BUCKET, Key=held["Key"])["Body"].read()
+
     def remove(self, prefix: str) -> None:
         """Remove the objects of the bucket whose names begin so."""
         client = self.client()
@@ -79,7 +87,7 @@ def minio() -> Iterator[S3Store]:
     """Run MinIO, with a bucket ``lake``. Its keys are made anew each time."""
     program = programs.minio()
     with temporary_folder("minio") as folder:
-        port, secret = free_port(), secrets.token_hex(16)
+        port, secret = free_port(), known("MinIO's secret key", secrets.token_hex(16))
         settings = {
             "MINIO_ROOT_USER": "admin",
             "MINIO_ROOT_PASSWORD": secret,
@@ -162,7 +170,7 @@ def azurite() -> Iterator[AzureStore]:
     program = programs.azurite()
     with temporary_folder("azurite") as folder:
         port, account = free_port(), "floeingest"
-        key = base64.b64encode(secrets.token_bytes(32)).decode("ascii")
+        key = known("Azurite's account key", base64.b64encode(secrets.token_bytes(32)).decode("ascii"))
         endpoint = f"http://127.0.0.1:{port}"
         options = ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
         address = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder / "data")]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import requests
+from services.known import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,9 @@ class Gateway:
     faults: list[tuple[int, bool]] = field(default_factory=list)
     storage_endpoint: str = ""
     uri: str = ""
-    secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    secret: str = field(
+        default_factory=lambda: known("the client secret of the gateway", secrets.token_hex(16))
+    )
     tokens: dict[str, float] = field(default_factory=dict)
     lent: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -101,7 +104,7 @@ class Gateway:
             DurationSeconds=900,
             Policy=json.dumps(policy),
         )["Credentials"]
-        self.lent.extend([lent["SecretAccessKey"], lent["SessionToken"]])
+        self.lent.extend(known(f"a lent {part}", lent[part]) for part in ("SecretAccessKey", "SessionToken"))
         return {
             "s3.endpoint": self.storage_endpoint or self.store.endpoint,
             "s3.region": self.store.properties["s3.region"],
@@ -169,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             refusal = {"error": "unauthorized_client", "error_description": "The client is not authorized"}
             self._answer(401, refusal)
             return
-        token = secrets.token_hex(16)
+        token = known("a token of the gateway", secrets.token_hex(16))
         self.gateway.tokens[token] = time.time() + self.gateway.token_seconds
         seconds = int(self.gateway.token_seconds)
         self._answer(200, {"access_token": token, "token_type": "bearer", "expires_in": seconds})
