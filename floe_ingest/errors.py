@@ -7,6 +7,7 @@
     │   ├── InvalidConfigError          the YAML file or model: carries every problem with path and line
     │   ├── SourceConfigurationError    a source's own configuration cannot work
     │   ├── CatalogConfigurationError   a catalog's properties cannot work
+    │   ├── CertificateError            a server's TLS certificate is not trusted
     │   ├── PipelineConfigurationError  a pipeline of an orchestrator cannot work; nothing was loaded
     │   ├── NotSupportedYetError        a documented field whose behaviour is not there yet
     │   └── MissingPackageError         an import is missing; carries the pip line (also an ImportError)
@@ -30,14 +31,17 @@ A message says what happened, with the value at hand, and what to do. It never h
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from floe_ingest_hookspecs import ErrorCategory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class IngestionError(Exception):
@@ -103,6 +107,83 @@ class SourceConfigurationError(ConfigurationError):
 
 class CatalogConfigurationError(ConfigurationError):
     """A catalog's properties cannot work."""
+
+
+class CertificateError(ConfigurationError):
+    """A server's TLS certificate is not trusted: nothing was sent to it, and nothing is tried again."""
+
+    @classmethod
+    def of(cls, error: BaseException, remedy: str = "") -> CertificateError | None:
+        """Return what an error and its causes say of a certificate; None where no certificate was refused.
+
+        Arguments:
+            error: of requests, botocore, aiohttp or Arrow, which have the failure of OpenSSL inside.
+            remedy: where to name a CA; by default the environment variable that the library reads.
+        """
+        causes = list(_inside(error))
+        for cause in causes:
+            if isinstance(cause, cls):
+                return cause
+            refused = _refused_certificate(cause)
+            if refused is not None:
+                reason, is_unknown_issuer = refused
+                advice = ""
+                if is_unknown_issuer:
+                    where = remedy or f"{_ca_variable(causes)} in the environment"
+                    advice = f" If a CA of your own signed it, set {where} to a PEM file with that CA."
+                server = next((server for inner in causes if (server := _server(inner))), "a server")
+                return cls(f"The certificate of {server} is not trusted: {reason}.{advice}")
+        return None
+
+
+# Arrow's form of what AWS's SDK says of curl's CURLE_PEER_FAILED_VERIFICATION.
+_ARROW_PEER_FAILED = re.compile(
+    r"AWS Error NETWORK_CONNECTION during \w+ operation: curlCode: 60, [^;]*"
+    r"(?:; Details: (?:SSL certificate OpenSSL verify result: )?(?P<reason>.*?)(?: \((?P<code>\d+)\))?)?\s*$"
+)
+# OpenSSL's X509_V_ERR_*: self-signed, or so at the end of its chain; no issuer found, or none for the first.
+_UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
+
+
+def _inside(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all others in it, outermost first: urllib3 keeps some in its arguments alone."""
+    waiting, seen = [error], {id(error)}
+    for current in waiting:
+        yield current
+        context = None if current.__suppress_context__ else current.__context__
+        further = (current.__cause__, context, getattr(current, "reason", None), *current.args)
+        for item in further:
+            if isinstance(item, BaseException) and id(item) not in seen:
+                seen.add(id(item))
+                waiting.append(item)
+
+
+def _refused_certificate(error: BaseException) -> tuple[str, bool] | None:
+    """Return why a certificate was refused, and whether that is for its issuer."""
+    # aiohttp's error of this type is a wrapper that lacks what OpenSSL said.
+    if isinstance(error, ssl.SSLCertVerificationError) and hasattr(error, "verify_message"):
+        return error.verify_message.rstrip("."), error.verify_code in _UNKNOWN_ISSUER
+    if isinstance(error, OSError) and (found := _ARROW_PEER_FAILED.search(str(error))):
+        reason = found["reason"] or "curl refused it"
+        return reason, found["code"] is None or int(found["code"]) in _UNKNOWN_ISSUER
+    return None
+
+
+def _ca_variable(causes: Sequence[BaseException]) -> str:
+    """Return the variable by which the library that failed is told a CA; OpenSSL's own for any other."""
+    libraries = {type(cause).__module__.partition(".")[0] for cause in causes}
+    known = {"botocore": "AWS_CA_BUNDLE", "requests": "REQUESTS_CA_BUNDLE"}
+    return next((known[library] for library in known if library in libraries), "SSL_CERT_FILE")
+
+
+def _server(error: BaseException) -> str:
+    """Return the server that an error names: requests in its request, aiohttp by host and port."""
+    if url := getattr(getattr(error, "request", None), "url", None):
+        parts = urlsplit(str(url))
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if isinstance(host := getattr(error, "host", None), str):
+        return f"{host}:{getattr(error, 'port', 443)}"
+    return "the object store" if isinstance(error, OSError) and _ARROW_PEER_FAILED.search(str(error)) else ""
 
 
 class PipelineConfigurationError(ConfigurationError):
@@ -227,6 +308,7 @@ __all__ = [
     "CatalogAccessError",
     "CatalogConfigurationError",
     "CatalogConnectionError",
+    "CertificateError",
     "CommitConflictError",
     "ConfigProblem",
     "ConfigurationError",

@@ -36,6 +36,8 @@ def read_catalog(config: DltIngestionConfig) -> tuple[CatalogRequest, list[Findi
             findings.append(Finding((*_AT, key), message))
     name = properties.pop("name", "default")
     kind = properties.pop("type", None) or ("rest" if _is_http(properties.get("uri", "")) else "sql")
+    if bundle := properties.get("ssl.cabundle"):
+        properties["ssl.cabundle"] = str(config.folder / Path(bundle).expanduser())
     if kind == "sql":
         findings += _fill_sql(properties, config.folder)
     return CatalogRequest(name, kind, properties, config.folder), findings

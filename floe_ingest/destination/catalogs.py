@@ -12,6 +12,7 @@ from floe_ingest.errors import (
     CatalogAccessError,
     CatalogConfigurationError,
     CatalogConnectionError,
+    CertificateError,
     MissingPackageError,
 )
 from floe_ingest.redaction import redact
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]
+
+_REMEDY = "`ssl.cabundle` in catalog_config, or REQUESTS_CA_BUNDLE in the environment,"
 
 _lock = threading.Lock()
 _open: dict[_Key, Catalog] = {}
@@ -47,6 +50,7 @@ def open_catalog(name: str, properties: Mapping[str, str]) -> Catalog:
     Raises:
         CatalogConfigurationError: the properties cannot work.
         CatalogConnectionError: the catalog cannot be reached.
+        CertificateError: the catalog's TLS certificate is not trusted.
         CatalogAccessError: the catalog refuses the credentials. Later requests raise it as well.
         MissingPackageError: the catalog's client is not installed.
     """
@@ -197,6 +201,8 @@ def _load(name: str, properties: dict[str, str]) -> Catalog:
     except Exception as error:
         if (refusal := refused_request(error)) is not None:
             raise CatalogAccessError(f"{described}: {refusal}") from error
+        if (untrusted := CertificateError.of(error, _REMEDY)) is not None:
+            raise CertificateError(f"{described}: {untrusted}") from error
         reason = redact((str(error).strip() or repr(error)).splitlines()[0])
         raise CatalogConnectionError(f"{described} cannot be reached: {reason}") from error
 

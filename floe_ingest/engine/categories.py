@@ -13,7 +13,13 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from floe_ingest.errors import IngestionError, MissingPackageError, PluginHookError, StorageError
+from floe_ingest.errors import (
+    CertificateError,
+    IngestionError,
+    MissingPackageError,
+    PluginHookError,
+    StorageError,
+)
 from floe_ingest.redaction import redact
 from floe_ingest_hookspecs import ErrorCategory, LoadError
 
@@ -71,7 +77,6 @@ _BY_TYPE: dict[str, ErrorCategory] = {
     "sqlalchemy.exc.ProgrammingError": _PERMANENT,
     "dlt.common.configuration.exceptions.ConfigurationException": _CONFIGURATION,
     "pydantic_core._pydantic_core.ValidationError": _CONFIGURATION,
-    "ssl.SSLCertVerificationError": _CONFIGURATION,
     "builtins.ConnectionError": _TRANSIENT,
     "builtins.TimeoutError": _TRANSIENT,
     "builtins.PermissionError": _PERMANENT,
@@ -189,6 +194,8 @@ def categorize(error: BaseException, plugins: Plugins, context: RunContext) -> E
     for cause in causes:
         if (category := plugins.categorize_error(cause, context)) is not None:
             return category
+    if CertificateError.of(error) is not None:
+        return _CONFIGURATION
     by_type = [category for cause in causes if (category := _by_type(cause)) is not None]
     for cause in causes:
         if isinstance(cause, PluginHookError):
@@ -203,7 +210,7 @@ def categorize(error: BaseException, plugins: Plugins, context: RunContext) -> E
 def describe(error: BaseException, category: ErrorCategory) -> LoadError:
     """Return a failure as results report it: the cause that tells most, without secrets."""
     told = most_telling(error)
-    told = StorageError.of(told) or told
+    told = CertificateError.of(error) or StorageError.of(told) or told
     message = str(told).strip() or repr(told)
     return LoadError(category, type(told).__name__, redact(message))
 

@@ -6,7 +6,7 @@ import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from floe_ingest import IngestionError, SourceConfigurationError, SourceConnectionError
+from floe_ingest import CertificateError, IngestionError, SourceConfigurationError, SourceConnectionError
 from floe_ingest_sources._resources import known_types
 from floe_ingest_sources.rest_api.wording import clean, said
 
@@ -182,6 +182,8 @@ def _located(gen: Callable[[], Any] | Any, name: str, base_url: str, count: _Cou
             # Of a paginator, a selector or a response action; its text may quote what the API sent.
             reason = f"{type(error).__name__} in the answer: {error}"
         where = f"page {count.pages + 1}, after {count.records:,} records"
+        if (untrusted := CertificateError.of(error)) is not None:
+            raise CertificateError(f"Resource {name!r} stopped at {where}: {untrusted}") from clean(error)
         raise SourceConnectionError(f"Resource {name!r} stopped at {where}: {reason}") from clean(error)
 
 

@@ -6,7 +6,7 @@ import io
 import time
 from typing import TYPE_CHECKING, Any
 
-from floe_ingest import FoundResource, IngestionError, SourceCheck, SourceConnectionError
+from floe_ingest import CertificateError, FoundResource, IngestionError, SourceCheck, SourceConnectionError
 from floe_ingest_sources.rest_api.validation import as_document, build
 from floe_ingest_sources.rest_api.wording import clean, said, without_query
 
@@ -34,6 +34,8 @@ def probe(config: RestApiConfig, name: str) -> SourceCheck:
                 _reach(session, config.client["base_url"])
             found = tuple(_first_page(source.resources[root], root) for root in roots)
         except requests.RequestException as error:
+            if (untrusted := CertificateError.of(error)) is not None:
+                raise untrusted from clean(error)
             told = error if error.request is not None or not sent else _about(error, sent[-1])
             reason = said(told, config.client["base_url"], PROBE_SECONDS)
             raise SourceConnectionError(reason) from clean(error)

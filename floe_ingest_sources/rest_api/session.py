@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from floe_ingest import CertificateError
+
 if TYPE_CHECKING:
     import requests
 
@@ -95,8 +97,8 @@ def make_session(manners: Manners) -> requests.Session:
                 seconds = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (manners.retries - left))
                 try:
                     response = self._once(request, *args, **options)
-                except broken:
-                    if not left:
+                except broken as error:
+                    if not left or CertificateError.of(error) is not None:
                         raise
                 else:
                     if response.status_code not in RETRIED_STATUS - manners.final or not left:
