@@ -77,6 +77,8 @@ def _first_page(resource: Any, name: str) -> FoundResource:
         known: BaseException | None = None
         cause: BaseException | None = error
         while cause is not None:
+            if isinstance(cause, CertificateError):
+                raise cause from cause.__cause__
             if isinstance(cause, requests.RequestException):
                 raise cause from None
             known = cause if isinstance(cause, IngestionError) else known
