@@ -33,7 +33,7 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NOT_RUN = re.compile(r"<!-- not run: \S.*-->\n\Z")
 _FILE = re.compile(r"# ([\w./-]+\.(?:yaml|py|toml))\n")
 _INSTALLS = re.compile(
-    r"(apt-get install|make (quickstart|test|chaos)|python3 -m venv|twine upload) ?.*"
+    r"(apt-get install|make (quickstart|test|chaos)|python3 -m venv|twine upload|pip-audit) ?.*"
     r"|([.\w]+/bin/)?pip install ?.*"
     r"|try/bin/(pytest|floe-ingest) .*"  # in an environment that a line before installed
 )
