@@ -12,6 +12,7 @@ import stat
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,11 +163,16 @@ class SecretScan:
         for file in _files(folder):
             name = file.relative_to(folder).as_posix()
             if not any(fnmatch(name, pattern) for pattern in ALLOWED):
-                FINDS.look_at(f"{prefix}{name}", file.read_bytes())
+                _look_at(f"{prefix}{name}", file)
         build = self._config.rootpath / "build"
         for file in _files(build):
             if file.stat().st_mtime >= self._start:
-                FINDS.look_at(f"build/{file.relative_to(build).as_posix()}", file.read_bytes())
+                _look_at(f"build/{file.relative_to(build).as_posix()}", file)
+
+
+def _look_at(place: str, file: Path) -> None:
+    with suppress(FileNotFoundError):  # a process that a test left behind may still tidy up
+        FINDS.look_at(place, file.read_bytes())
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -174,8 +180,15 @@ def _files(folder: Path) -> Iterator[Path]:
     for parent, _, names in os.walk(folder):
         for name in names:
             file = Path(parent, name)
-            if stat.S_ISREG(file.lstat().st_mode):
+            if _is_regular(file):
                 yield file
+
+
+def _is_regular(file: Path) -> bool:
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _command_lines() -> Iterator[tuple[str, bytes]]:
