@@ -105,9 +105,9 @@ class TableLoad:
             return self.is_done(table)
         return self.mark is not None and find_load(table, self.mark, by_run=self.is_root) is not None
 
-    def summary(self, rows: int, added: int) -> dict[str, str]:
-        """Return the keys of the snapshot's summary, see ``LoadMark.summary``."""
-        return self.mark.summary(rows, added) if self.mark is not None else {VERSION: __version__}
+    def summary(self, rows: int) -> dict[str, str]:
+        """Return the keys of the snapshot's summary."""
+        return self.mark.summary(rows) if self.mark is not None else {VERSION: __version__}
 
     def columns_for(self, known: Sequence[str]) -> pa.Schema:
         """Return the columns that say something about a table which has the ``known`` ones."""
@@ -330,8 +330,7 @@ class TableCommit:
             old += load.remains(table)
         snapshot_id = None
         if written.data_files or old:
-            added = sum(data_file.record_count for data_file in written.data_files)
-            update = transaction.update_snapshot(snapshot_properties=load.summary(written.rows, added))
+            update = transaction.update_snapshot(snapshot_properties=load.summary(written.rows))
             producer = update.overwrite() if old else update.fast_append()
             with producer:
                 for data_file in old:

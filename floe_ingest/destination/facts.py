@@ -77,14 +77,14 @@ def snapshot_facts(table: Table, snapshot_id: int | None = None) -> SnapshotFact
         table.snapshot_by_id(snapshot.parent_snapshot_id) if snapshot.parent_snapshot_id is not None else None
     )
     before = _schema_of(table, parent) if parent is not None else None
-    added = int(summary.get("added-records", 0))
+    rows = summary.get(ROWS)
     return SnapshotFacts(
         snapshot_id=snapshot.snapshot_id,
         committed_ms=snapshot.timestamp_ms,
         operation=snapshot.summary.operation.value if snapshot.summary else "",
         load_id=summary.get(LOAD_ID),
-        rows=int(summary.get(ROWS, added)) if LOAD_ID in summary else None,
-        added_rows=added,
+        rows=int(rows) if rows is not None else None,
+        added_rows=int(summary.get("added-records", 0)),
         total_rows=int(summary.get("total-records", 0)),
         cursor=_cursor(summary),
         cursor_before=_cursor_before(table, snapshot),

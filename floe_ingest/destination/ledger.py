@@ -70,17 +70,13 @@ class LoadMark:
     root_snapshot: str | None = None
     settled_to: int | None = None
 
-    def summary(self, rows: int, added: int) -> dict[str, str]:
-        """Return the keys for the snapshot's summary, which stays for as long as the snapshot: a small one.
+    def summary(self, rows: int) -> dict[str, str]:
+        """Return the keys for the snapshot's summary.
 
         Arguments:
-            rows: of the load.
-            added: rows in the data files that the snapshot adds, as it says itself. In a merge, rewritten
-                ones are among them.
+            rows: of the load; in a merge, the snapshot's own count holds rewritten rows as well.
         """
-        keys = {LOAD_ID: self.load_id, PIPELINE: self.pipeline, VERSION: __version__}
-        if rows != added:
-            keys[ROWS] = str(rows)
+        keys = {LOAD_ID: self.load_id, PIPELINE: self.pipeline, VERSION: __version__, ROWS: str(rows)}
         if self.run_id:
             keys[RUN_ID] = self.run_id
         if self.resource_state is not None and len(self.resource_state) <= _STATE_IN_SUMMARY:

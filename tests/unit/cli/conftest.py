@@ -11,7 +11,7 @@ import pytest
 from sample_packages import install_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -77,18 +77,3 @@ def csv_config(tmp_path: Path) -> Path:
         encoding="utf-8",
     )
     return config
-
-
-@pytest.fixture
-def clean_logging() -> Iterator[None]:
-    """Undo what ``logs.configure`` changes for the whole process."""
-    import logging
-
-    import structlog
-
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()

@@ -121,7 +121,6 @@ def test_json_behind_the_end_of_options_is_no_option(capsys: pytest.CaptureFixtu
         (["--log-level", "info", "show"], {"FLOE_INGEST_LOG_LEVEL": "debug"}, Settings(log_level="info")),
     ],
 )
-@pytest.mark.usefixtures("clean_logging")
 def test_shared_options_stand_before_or_after_the_command(
     words: list[str], variables: dict[str, str], expected: Settings
 ) -> None:

@@ -130,7 +130,6 @@ def test_an_interrupted_run_says_what_became_of_the_tables(
     assert capsys.readouterr().err == f"{line}\n"
 
 
-@pytest.mark.usefixtures("clean_logging")
 def test_a_command_exits_with_the_code_of_what_it_raised() -> None:
     from click.testing import CliRunner
 

@@ -11,8 +11,6 @@ import structlog
 
 from floe_ingest.cli import logs
 
-pytestmark = pytest.mark.usefixtures("clean_logging")
-
 
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
