@@ -205,7 +205,10 @@ class IcebergClient(JobClientBase, WithStateSync):
         meta = self.meta
         if meta.properties() is None:
             raise DestinationUndefinedEntity(f"Namespace {'.'.join(self.namespace)} holds no loads")
-        is_emptied = getattr(Container()[PipelineContext].pipeline(), "refresh", None) is not None
+        context = Container()[PipelineContext]
+        # A reader of a dataset runs no pipeline, and asking for one would make it.
+        running = context.pipeline() if context.is_active() else None
+        is_emptied = getattr(running, "refresh", None) is not None
         states: dict[str, dict[str, Any] | None] = {}
         for table in meta.root_tables(pipeline_name):
             try:

@@ -12,6 +12,8 @@ import dlt
 import pytest
 from conftest import Lake
 from crash_points import InjectedError, crash_at
+from dlt.common.configuration.container import Container
+from dlt.common.pipeline import PipelineContext
 from dlt.pipeline.exceptions import PipelineStepFailed
 from pyiceberg.catalog.sql import SqlCatalog
 
@@ -258,6 +260,20 @@ def test_a_machine_that_is_lost_in_a_refresh_takes_no_rows_along(lake: Lake, tmp
     run("another")
 
     assert sorted(row["id"] for row in lake.rows("bronze.items")) == list(range(5))
+
+
+def test_a_dataset_is_read_without_a_pipeline(lake: Lake, tmp_path: Path) -> None:
+    run(lake, tmp_path / "work", counted("items", 3))
+    active = Container()[PipelineContext]
+    active.deactivate()
+
+    dataset: Any = dlt.dataset(floe_ingest.iceberg(**lake.properties), "bronze")
+
+    assert "items" in dataset.schema.tables
+    with dataset.destination_client as client:
+        state = client.get_stored_state("shop")
+    assert state.pipeline_name == "shop"
+    assert not active.is_active()
 
 
 def replaced(table: str, *lines: int) -> Any:
